@@ -1,0 +1,33 @@
+# The two commands of the README, and the parts of `make test` by themselves. Needs Python 3.11+, make and git.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test lint types unit clean
+
+run: .venv/.ready
+	@exec $(BIN)/claude-code-api serve --offline-without-credentials
+
+test: lint types .venv/.ready
+	$(BIN)/pytest -q
+
+lint: .venv/.ready
+	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests
+	$(BIN)/lint-imports
+
+types: .venv/.ready
+	$(BIN)/mypy
+
+unit: .venv/.ready
+	$(BIN)/pytest -q tests/unit
+
+# uv is fetched into the project's own environment, so the machine needs no uv of its own.
+.venv/.ready: pyproject.toml uv.lock
+	@echo "Preparing .venv (the first time fetches the Claude Code CLI, about 100 MB) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.13"
+	@UV_PROJECT_ENVIRONMENT=.venv $(BIN)/uv sync --quiet --frozen --inexact
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,1 @@
+"""HTTP: one folder a dialect, and what they share."""

@@ -1,0 +1,33 @@
+"""What routes need, put together by `app.py` and found on the application's state."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from claude_code_api.core.models import ModelNames
+from claude_code_api.runtime.manager import SessionManager
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The runtime, and the settings that the API itself goes by."""
+
+    manager: SessionManager
+    models: ModelNames
+    strict_params: bool
+    reasoning_content: bool
+    heartbeat_s: float
+    offline: bool
+    started_at: float = field(default_factory=time.time)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Ctx = Annotated[Context, Depends(_context)]

@@ -1,0 +1,100 @@
+"""From our errors to HTTP, in the OpenAI envelope. The only place that knows both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from claude_code_api import errors as err
+
+# The first class that matches decides: (status, OpenAI's error type).
+TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
+    err.ModelNotFound: (404, "invalid_request_error"),
+    err.InvalidRequest: (400, "invalid_request_error"),
+    err.ConversationNotFound: (404, "invalid_request_error"),
+    err.ConversationDeleted: (409, "invalid_request_error"),
+    err.ConversationBusy: (429, "rate_limit_error"),
+    err.CapacityExceeded: (429, "rate_limit_error"),
+    err.ShuttingDown: (503, "server_error"),
+    err.TurnCancelled: (409, "invalid_request_error"),
+    err.TurnTimeout: (504, "server_error"),
+    err.StartFailed: (503, "server_error"),
+    err.ProcessDied: (502, "server_error"),
+    err.UpstreamAuthFailed: (401, "authentication_error"),
+    err.UpstreamForbidden: (403, "permission_error"),
+    err.UpstreamModelNotFound: (404, "invalid_request_error"),
+    err.UpstreamRateLimited: (429, "rate_limit_error"),
+    err.UpstreamOverloaded: (529, "overloaded_error"),
+    err.UpstreamRejected: (400, "invalid_request_error"),
+    err.ContextOverflow: (400, "invalid_request_error"),
+    err.ContentRefused: (400, "invalid_request_error"),
+    err.UpstreamInterrupted: (502, "server_error"),
+    err.UpstreamError: (502, "server_error"),
+    err.GatewayError: (500, "server_error"),
+}
+
+
+def status_of(error: err.GatewayError) -> tuple[int, str]:
+    """The HTTP status and OpenAI error type of an error."""
+    return next(row for kind, row in TABLE.items() if isinstance(error, kind))
+
+
+def envelope(error: err.GatewayError) -> dict[str, Any]:
+    """The OpenAI error body; what a broken stream carries as well."""
+    kind = status_of(error)[1]
+    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+
+
+def error_headers(error: err.GatewayError) -> dict[str, str]:
+    """Retry-After where waiting helps; where a retry cannot help, the official SDKs are told not to."""
+    if error.retry_after is not None:
+        return {"Retry-After": str(max(1, round(error.retry_after)))}
+    return {"x-should-retry": "false"}
+
+
+def error_response(error: err.GatewayError) -> JSONResponse:
+    """The whole answer to a request that failed."""
+    return JSONResponse(envelope(error), status_of(error)[0], error_headers(error))
+
+
+def install(app: FastAPI) -> None:
+    """Answer every kind of failure in the envelope."""
+
+    @app.exception_handler(err.GatewayError)
+    async def _ours(request: Request, error: err.GatewayError) -> JSONResponse:
+        response = error_response(error)
+        if (conversation := getattr(request.state, "conversation_id", None)) is not None:
+            response.headers["X-Conversation-ID"] = conversation
+        return response
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        problem = error.errors()[0]
+        if problem["type"] == "json_invalid":
+            return error_response(err.InvalidRequest(f"The body is not valid JSON: {problem['ctx']['error']}."))
+        param = _path(problem["loc"])
+        return error_response(err.InvalidRequest(f"{param or 'The body'}: {problem['msg']}.", param=param or None))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        message = str(error.detail)
+        if error.status_code == 404:
+            message = f"There is no {request.method} {request.url.path} here; /docs lists what there is."
+        body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
+        return JSONResponse(body, error.status_code, error.headers)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """`("body", "messages", 0, "role")` as `messages[0].role`; the names of union members are left out."""
+    path = ""
+    for part in location[1:]:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.isidentifier() and part[:1].islower() and part not in {"str", "list", "int"}:
+            path += f".{part}" if path else part
+    return path

@@ -1,0 +1,139 @@
+"""`POST /v1/chat/completions`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from claude_code_api.api.client import ClientWatch
+from claude_code_api.api.context import Context, Ctx
+from claude_code_api.api.errors import envelope
+from claude_code_api.api.openai_chat.translate import Head, parse
+from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.api.sse import EventStream, data
+from claude_code_api.core.identity import explicit_id
+from claude_code_api.core.turn import (
+    AnswerRestarted,
+    StartKind,
+    TextDelta,
+    ThinkingDelta,
+    TurnCompleted,
+    TurnEvent,
+    TurnFailed,
+    TurnStarted,
+)
+from claude_code_api.errors import GatewayError, UpstreamInterrupted
+from claude_code_api.runtime.manager import Ticket
+
+router = APIRouter(tags=["OpenAI"])
+
+
+@router.post("/v1/chat/completions", summary="Create a chat completion")
+async def create(request: Request, body: ChatRequest, context: Ctx) -> Response:
+    """Answer on the conversation's live Claude Code process.
+
+    The same `conversation_id` continues a conversation; without one, a new conversation's id comes back in the body and
+    in `X-Conversation-ID`.
+    """
+    named = explicit_id(body.conversation_id, request.headers.get("x-conversation-id"))
+    parsed = parse(body, models=context.models, named=named is not None, strict=context.strict_params)
+    ticket = context.manager.submit(named, parsed.turn, request_id=request.state.request_id)
+    request.state.conversation_id = ticket.conversation_id
+    head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), parsed.turn.model, ticket.conversation_id)
+    headers = {"X-Conversation-ID": ticket.conversation_id}
+    if parsed.ignored:
+        headers["X-Ignored-Params"] = ", ".join(parsed.ignored)
+    if not body.stream:
+        return await _whole(request, context, ticket, head, headers)
+    include_usage = body.stream_options is not None and body.stream_options.include_usage
+    return await _streamed(request, context, ticket, head, headers, include_usage=include_usage)
+
+
+async def _whole(request: Request, context: Context, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:
+    async with ClientWatch(request.receive, ticket.abandon):
+        async for event in ticket.turn.stream:
+            if isinstance(event, TurnStarted):
+                headers["X-Session-Start"] = event.start.value
+            elif isinstance(event, TurnFailed):
+                raise event.error
+            elif isinstance(event, TurnCompleted):
+                return JSONResponse(head.completion(event, reasoning=context.reasoning_content), headers=headers)
+    raise GatewayError("The turn ended without a result.")
+
+
+async def _streamed(
+    request: Request, context: Context, ticket: Ticket, head: Head, headers: dict[str, str], *, include_usage: bool
+) -> Response:
+    """Hold the status line back until the first event, so that a failure before it is an ordinary HTTP error."""
+    first: TurnEvent | None = None
+    events = _Peekable(ticket)
+    async with ClientWatch(request.receive, ticket.abandon):
+        first = await events.peek(context.heartbeat_s)
+    if isinstance(first, TurnFailed):
+        raise first.error
+    if events.start is not None:
+        headers["X-Session-Start"] = events.start.value
+    frames = _frames(events, ticket, head, reasoning=context.reasoning_content, include_usage=include_usage)
+    return EventStream(frames, heartbeat_s=context.heartbeat_s, on_gone=ticket.abandon, headers=headers)
+
+
+class _Peekable:
+    """A turn's events, the first of which can be looked at before the answer begins."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._stream = ticket.turn.stream
+        self._first: TurnEvent | None = None
+        self.start: StartKind | None = None
+
+    async def peek(self, seconds: float) -> TurnEvent | None:
+        """The first event of the answer, None when it takes longer than `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                async for event in self._stream:
+                    if not isinstance(event, TurnStarted):
+                        self._first = event
+                        return event
+                    self.start = event.start
+        except TimeoutError:
+            return None
+        return None
+
+    async def events(self) -> AsyncIterator[TurnEvent]:
+        """Every event of the answer, the one that was looked at included."""
+        if self._first is not None:
+            yield self._first
+        async for event in self._stream:
+            yield event
+
+
+async def _frames(
+    events: _Peekable, ticket: Ticket, head: Head, *, reasoning: bool, include_usage: bool
+) -> AsyncIterator[bytes]:
+    opened = False
+    async for event in events.events():
+        if not opened and not isinstance(event, TurnStarted | TurnFailed):
+            opened = True
+            yield data(head.opening())
+        if isinstance(event, TextDelta) or (isinstance(event, ThinkingDelta) and reasoning):
+            yield data(head.delta(event))
+        elif isinstance(event, AnswerRestarted):
+            ticket.abandon()
+            lost = UpstreamInterrupted(
+                "The model's stream broke in the middle of the answer. Send the request again.", retry_after=1
+            )
+            yield data(envelope(lost))
+            return
+        elif isinstance(event, TurnFailed):
+            yield data(envelope(event.error))
+            return
+        elif isinstance(event, TurnCompleted):
+            yield data(head.closing(event))
+            if include_usage:
+                yield data(head.usage_chunk(event))
+            yield b"data: [DONE]\n\n"

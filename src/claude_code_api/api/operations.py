@@ -1,0 +1,56 @@
+"""`/health` and `/stats`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter
+
+from claude_code_api import __version__
+from claude_code_api.api.context import Ctx
+from claude_code_api.core.session import State
+
+router = APIRouter(tags=["Operations"])
+
+
+@router.get("/health", summary="Is the server up?")
+async def health(context: Ctx) -> dict[str, Any]:
+    """Answers as soon as the server takes requests; spends no turn."""
+    return {"status": "ok", "version": __version__, "model": "offline" if context.offline else "claude"}
+
+
+@router.get("/stats", summary="What the sessions do")
+async def stats(context: Ctx) -> dict[str, Any]:
+    """Counts since the start, the present state, and latencies by start kind in milliseconds."""
+    manager = context.manager
+    census = manager.census()
+    counts = manager.stats.counts
+    return {
+        "version": __version__,
+        "uptime_seconds": round(time.time() - context.started_at, 1),
+        "sessions": {
+            "live": manager.processes,
+            "idle": census[State.IDLE],
+            "busy": census[State.BUSY] + census[State.INTERRUPTING],
+            "starting": census[State.STARTING],
+            "stopping": census[State.STOPPING] + census[State.CLOSING],
+            "queued": manager.waiting_for_slot,
+            "hibernated": census[State.HIBERNATED] + census[State.FAILED],
+            "total": sum(census.values()),
+        },
+        "limits": {
+            "max_concurrent_sessions": manager.settings.max_sessions,
+            "max_waiting": manager.settings.max_waiting,
+            "max_queued_turns": manager.settings.max_queued_turns,
+            "session_idle_seconds": manager.settings.idle_s,
+        },
+        "counters": {
+            name: counts[name]
+            for name in (
+                *("created", "started", "reused", "resumed", "culled", "evicted", "crashed", "deleted"),
+                *("turns", "failed"),
+            )
+        },
+        "latency": manager.stats.latencies(),
+    }

@@ -1,0 +1,74 @@
+"""Server-sent events: frames as they come, a heartbeat when they do not, an end when the client leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from claude_code_api.api.client import ClientWatch
+from claude_code_api.runtime.tasks import Tasks
+
+HEARTBEAT = b": keep-alive\n\n"
+
+
+def data(value: Any) -> bytes:
+    """One `data:` frame with a JSON value."""
+    return b"data: " + json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
+
+
+class EventStream(Response):
+    """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends a comment.
+
+    `on_gone` is called when the client leaves; `frames` is then expected to end by itself.
+    """
+
+    def __init__(
+        self,
+        frames: AsyncIterator[bytes],
+        *,
+        heartbeat_s: float,
+        on_gone: Callable[[], None],
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(media_type="text/event-stream")
+        self._frames = frames
+        self._heartbeat_s = heartbeat_s
+        self._on_gone = on_gone
+        # The base class counts an empty body: a stream has no length.
+        del self.headers["content-length"]
+        self.headers.update({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+
+        async def body(chunk: bytes, *, more: bool = True) -> None:
+            nonlocal last
+            last = loop.time()
+            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(max(0.05, last + self._heartbeat_s - loop.time()))
+                if loop.time() >= last + self._heartbeat_s:
+                    await body(HEARTBEAT)
+
+        tasks = Tasks()
+        async with ClientWatch(receive, self._on_gone):
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            heart = tasks.spawn(beat(), "sse-heartbeat")
+            try:
+                async for chunk in self._frames:
+                    await body(chunk)
+                heart.cancel()
+                await body(b"", more=False)
+            except OSError:
+                self._on_gone()
+            finally:
+                await tasks.cancel()

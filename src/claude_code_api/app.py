@@ -1,0 +1,111 @@
+"""The composition root: the only place that puts adapters into ports. No globals."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from claude_code_api import __version__
+from claude_code_api.api import errors, models, operations, sessions
+from claude_code_api.api.context import Context
+from claude_code_api.api.edge import Edge
+from claude_code_api.api.openai_chat import routes as openai_chat
+from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
+from claude_code_api.claude.launcher import ClaudeLauncher
+from claude_code_api.config import Settings
+from claude_code_api.core.models import ModelNames
+from claude_code_api.runtime.guard import Guard
+from claude_code_api.runtime.manager import ManagerSettings, SessionManager
+from claude_code_api.runtime.watchdog import Limits
+
+
+def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple[str, str] | None = None) -> FastAPI:
+    """The application. `offline` is the offline model's URL and key; its conversations live in a place of their own.
+
+    Raises ConfigError when the settings cannot be carried out.
+    """
+    instance = uuid.uuid4().hex
+    claude = settings.claude
+    cli = installation(
+        command=claude.command,
+        base_url=offline[0] if offline else claude.base_url,
+        simple=claude.simple,
+        environ=environ,
+        instance=instance,
+        credential=offline[1] if offline else None,
+    )
+    root = settings.server.data_dir / ("offline" if offline else "default") / "sessions"
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Conversations are known to this process alone: what an earlier server left can never be used again.
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True, mode=0o700)
+        guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
+        manager = _manager(settings, cli, root.resolve(), guard)
+        app.state.context = Context(
+            manager=manager,
+            models=ModelNames(
+                default=settings.models.default,
+                aliases=settings.models.aliases,
+                open_ended=bool(cli.environment.get("ANTHROPIC_BASE_URL")) and offline is None,
+            ),
+            strict_params=settings.api.strict_params,
+            reasoning_content=settings.api.reasoning_content,
+            heartbeat_s=settings.server.heartbeat_seconds,
+            offline=offline is not None,
+        )
+        manager.start()
+        try:
+            yield
+        finally:
+            await manager.shutdown(settings.server.shutdown_grace_seconds)
+            guard.close()
+
+    app = FastAPI(
+        title="Claude Code API",
+        version=__version__,
+        summary="Live Claude Code sessions behind the APIs that programs already speak.",
+        lifespan=lifespan,
+    )
+    for room in (openai_chat, models, sessions, operations):
+        app.include_router(room.router)
+    errors.install(app)
+    app.add_middleware(
+        Edge,
+        hosts=settings.server.allowed_hosts,
+        origins=settings.server.allowed_origins,
+        max_body=settings.server.max_body_bytes,
+    )
+    return app
+
+
+def _manager(settings: Settings, cli: Installation, root: Path, guard: Guard) -> SessionManager:
+    claude = settings.claude
+    launcher = ClaudeLauncher(
+        cli,
+        root=root,
+        guard=guard,
+        start_s=claude.start_seconds,
+        retry_s=claude.upstream_retry_seconds,
+        concurrent_starts=claude.max_concurrent_starts,
+    )
+    return SessionManager(
+        launcher,
+        ManagerSettings(
+            max_sessions=claude.max_concurrent_sessions,
+            max_waiting=claude.max_waiting,
+            slot_wait_s=claude.slot_wait_seconds,
+            idle_s=claude.session_idle_seconds,
+            max_queued_turns=claude.max_queued_turns,
+            interactive=claude.use_interactive_sessions,
+        ),
+        Limits(
+            first_event_s=claude.first_event_seconds, silence_s=claude.silence_seconds, turn_s=claude.timeout_seconds
+        ),
+    )

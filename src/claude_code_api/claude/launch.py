@@ -1,0 +1,203 @@
+"""How a Claude Code child is started: its argv, its environment, its directories. Pure but for finding the binary.
+
+Text that came over the network never becomes an argument or an environment variable: a system prompt travels in the
+`initialize` frame, a model name has been checked by `core/models.py`, ids are UUIDs that we made.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from claude_code_api.errors import ConfigError
+from claude_code_api.runtime.ports import Profile
+
+INSTANCE_VARIABLE = "CLAUDE_CODE_API_INSTANCE"
+"""Marks every process of one server, tool grandchildren included, for the guard."""
+
+CREDENTIALS = (
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "AWS_BEARER_TOKEN_BEDROCK",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+    "CLAUDE_CODE_USE_FOUNDRY",
+)
+"""Any one of these, set and not empty, means that the children can reach a model."""
+
+PASSED = (
+    *CREDENTIALS,
+    "ANTHROPIC_BASE_URL",
+    "ANTHROPIC_CUSTOM_HEADERS",
+    # Amazon Bedrock
+    "ANTHROPIC_BEDROCK_BASE_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_REGION",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "CLAUDE_CODE_SKIP_BEDROCK_AUTH",
+    # Google Vertex AI
+    "ANTHROPIC_VERTEX_BASE_URL",
+    "ANTHROPIC_VERTEX_PROJECT_ID",
+    "CLOUD_ML_REGION",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_PROJECT",
+    "CLAUDE_CODE_SKIP_VERTEX_AUTH",
+    # Microsoft Foundry
+    "ANTHROPIC_FOUNDRY_API_KEY",
+    "ANTHROPIC_FOUNDRY_BASE_URL",
+    "ANTHROPIC_FOUNDRY_RESOURCE",
+    "CLAUDE_CODE_SKIP_FOUNDRY_AUTH",
+    # What a process needs to run and to reach the network at all
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "SystemRoot",
+)
+"""Everything that a child may see of the server's environment."""
+
+_FIXED = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+    # On a refusal the CLI would put words of its own into the conversation and ask again; the caller is told instead.
+    "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """The directories of one conversation; the CLI binds a transcript to `work` and `config` together."""
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config"
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    def create(self) -> None:
+        """Make the directories, readable by the owner alone."""
+        for path in (self.home, self.config, self.work):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """Which CLI is run, and with what of the server's environment.
+
+    `simple` starts children with CLAUDE_CODE_SIMPLE, which leaves the prompt clean and is the fastest, but does not
+    work with an OAuth token.
+    """
+
+    command: str
+    environment: Mapping[str, str]
+    simple: bool
+
+    def argv(self, profile: Profile, *, session: str, resume_at: str | None = None, resume: bool = False) -> list[str]:
+        """The command line of a child. `session` names its transcript; `resume_at` cuts it after that entry."""
+        argv = [
+            self.command,
+            "--print",
+            "--input-format=stream-json",
+            "--output-format=stream-json",
+            "--verbose",
+            "--include-partial-messages",
+            "--strict-mcp-config",
+            "--setting-sources=",
+            "--tools=",
+            "--system-prompt-snapshot=off",
+            f"--model={profile.model}",
+        ]
+        if not resume:
+            return [*argv, f"--session-id={session}"]
+        argv.append(f"--resume={session}")
+        if resume_at is not None:
+            argv.append(f"--resume-session-at={resume_at}")
+        return argv
+
+    def env(self, place: Workplace) -> dict[str, str]:
+        """The whole environment of a child."""
+        return {**self.environment, "HOME": str(place.home), "CLAUDE_CONFIG_DIR": str(place.config)}
+
+
+def installation(
+    *,
+    command: str,
+    base_url: str,
+    simple: str,
+    environ: Mapping[str, str],
+    instance: str,
+    credential: str | None = None,
+) -> Installation:
+    """Settle which CLI to run and what its children see.
+
+    `simple` is auto, on or off; auto means on unless an OAuth token is the only credential. `credential` replaces every
+    credential of the environment (the offline model's). Raises ConfigError when there is no such command.
+    """
+    passed = {name: environ[name] for name in PASSED if environ.get(name)}
+    if credential is not None:
+        passed = {
+            name: value for name, value in passed.items() if not name.startswith(("ANTHROPIC_", "CLAUDE_", "AWS_"))
+        }
+        passed["ANTHROPIC_API_KEY"] = credential
+    if base_url:
+        passed["ANTHROPIC_BASE_URL"] = base_url
+    oauth_only = "CLAUDE_CODE_OAUTH_TOKEN" in passed and not passed.keys() & (
+        set(CREDENTIALS) - {"CLAUDE_CODE_OAUTH_TOKEN"}
+    )
+    use_simple = simple == "on" or (simple == "auto" and not oauth_only)
+    environment = {**passed, **_FIXED, INSTANCE_VARIABLE: instance}
+    if use_simple:
+        environment["CLAUDE_CODE_SIMPLE"] = "1"
+    return Installation(command=find_command(command), environment=environment, simple=use_simple)
+
+
+def credentials_in(environ: Mapping[str, str]) -> list[str]:
+    """The names of the credential variables that are set."""
+    return [name for name in CREDENTIALS if environ.get(name)]
+
+
+def find_command(command: str) -> str:
+    """The CLI to run: `command` when given, else the one bundled in `claude-agent-sdk`. Raises ConfigError."""
+    if command:
+        found = shutil.which(command)
+        if found is None:
+            raise ConfigError(
+                f"[claude] command: there is no executable {command!r}. Leave it empty for the bundled CLI."
+            )
+        return found
+    spec = importlib.util.find_spec("claude_agent_sdk")
+    if spec is not None and spec.origin is not None:
+        name = "claude.exe" if os.name == "nt" else "claude"
+        bundled = Path(spec.origin).parent / "_bundled" / name
+        if bundled.is_file():
+            return str(bundled)
+    raise ConfigError(
+        "The Claude Code CLI that claude-agent-sdk bundles is missing on this platform; install the CLI and name it in "
+        "[claude] command."
+    )

@@ -1,0 +1,237 @@
+"""One Claude Code child: spawn, write, read, stop, reap. Its actor is its only owner.
+
+Speaks the CLI's stream-json protocol. A small control client of our own instead of the SDK's: it starts in no time,
+and sends what the SDK's client does not (`client_composed`, `rewind_conversation`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import uuid
+from collections import deque
+from typing import Any
+
+import structlog
+
+from claude_code_api.claude.frames import Frame, TurnReader
+from claude_code_api.core.turn import Block, TurnFailed
+from claude_code_api.errors import ProcessDied, StartFailed
+from claude_code_api.runtime.guard import Guard
+from claude_code_api.runtime.ports import Emit
+from claude_code_api.runtime.tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+LINE_LIMIT = 64 * 2**20
+"""Bytes; a longer frame ends the process with a clear error."""
+
+_FLUSH_S, _TERM_S, _UNDO_S = 5.0, 2.0, 5.0
+
+
+class ClaudeProcess:
+    """A live child. Made by `spawn`; ready after `initialize`."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, *, cli_session_id: str, guard: Guard, retry_s: float
+    ) -> None:
+        self.cli_session_id = cli_session_id
+        self._process = process
+        self._guard = guard
+        self._retry_ms = retry_s * 1000
+        self._cost = 0.0
+        self._reader: TurnReader | None = None
+        self._emit: Emit | None = None
+        self._replies: dict[str, asyncio.Future[Frame]] = {}
+        self._stderr: deque[str] = deque(maxlen=20)
+        self._loop = asyncio.get_running_loop()
+        self.last_frame_at = self._loop.time()
+        self._tasks = Tasks()
+        self._gone: asyncio.Future[str] = self._loop.create_future()
+        self._tasks.spawn(self._live(), f"claude-{process.pid}")
+
+    @classmethod
+    async def spawn(
+        cls, argv: list[str], *, env: dict[str, str], cwd: str, cli_session_id: str, guard: Guard, retry_s: float
+    ) -> ClaudeProcess:
+        """Start a child in a process group of its own. Raises StartFailed."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=env,
+                cwd=cwd,
+                limit=LINE_LIMIT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error
+        guard.add(process.pid)
+        return cls(process, cli_session_id=cli_session_id, guard=guard, retry_s=retry_s)
+
+    @property
+    def pid(self) -> int:
+        """The process id, and its group's."""
+        return self._process.pid
+
+    async def initialize(self, system: str, *, timeout_s: float) -> None:
+        """Do the handshake. Raises StartFailed when the child refuses, dies or takes too long; it is not stopped."""
+        try:
+            await self._request({"subtype": "initialize", "systemPrompt": [system] if system else []}, timeout_s)
+        except (ProcessDied, TimeoutError) as error:
+            detail = " ".join(self._stderr)[-500:] or f"no answer within {timeout_s:g} s"
+            raise StartFailed(f"Claude Code did not become ready: {detail}", retry_after=5) from error
+
+    # Agent
+
+    def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
+        """Send a user message, word for word: no slash command, no file mention (`client_composed`)."""
+        self._reader = TurnReader(turn, cost_before=self._cost, retry_ms=self._retry_ms)
+        self._emit = emit
+        self.last_frame_at = self._loop.time()
+        text_only = len(content) == 1 and content[0]["type"] == "text"
+        self._write(
+            {
+                "type": "user",
+                "uuid": turn,
+                "client_composed": True,
+                "parent_tool_use_id": None,
+                "session_id": self.cli_session_id,
+                "message": {"role": "user", "content": content[0]["text"] if text_only else list(content)},
+            }
+        )
+
+    async def undo(self, turn: str) -> bool:
+        """Interrupt the turn if it runs, and rewind the conversation to before its message."""
+        self._emit = None
+        request = {"subtype": "rewind_conversation", "target_message_uuid": turn, "interrupt_if_running": True}
+        try:
+            reply = await self._request(request, _UNDO_S)
+        except (ProcessDied, TimeoutError):
+            return False
+        return reply.get("rewound") is True
+
+    async def stop(self, *, flush: bool) -> None:
+        """Close stdin and wait for the flush, then SIGTERM, then SIGKILL to the group; returns when it is reaped."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        if flush and await self._gone_within(_FLUSH_S):
+            return
+        self._signal(signal.SIGTERM)
+        if await self._gone_within(_TERM_S):
+            return
+        self._signal(signal.SIGKILL)
+        await asyncio.shield(self._gone)
+
+    async def exited(self) -> str:
+        """Wait until it is reaped; return the end of its stderr."""
+        return await asyncio.shield(self._gone)
+
+    # Inside
+
+    async def _gone_within(self, seconds: float) -> bool:
+        done, _ = await asyncio.wait({self._gone}, timeout=seconds)
+        return bool(done)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _write(self, frame: Frame) -> None:
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(json.dumps(frame, separators=(",", ":")).encode() + b"\n")
+
+    async def _request(self, request: Frame, timeout_s: float) -> Frame:
+        """Send a control request and return its response. Raises TimeoutError, or ProcessDied for a refusal as well."""
+        identity = uuid.uuid4().hex
+        reply: asyncio.Future[Frame] = self._loop.create_future()
+        self._replies[identity] = reply
+        self._write({"type": "control_request", "request_id": identity, "request": request})
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await reply
+        finally:
+            self._replies.pop(identity, None)
+
+    async def _live(self) -> None:
+        """Read until both pipes close, reap the child, and take the rest of its group with it."""
+        errors = self._tasks.spawn(self._read_stderr(), f"claude-stderr-{self.pid}")
+        try:
+            await self._read_stdout()
+        finally:
+            await self._process.wait()
+            self._signal(signal.SIGKILL)
+            self._guard.remove(self.pid)
+            await errors
+            for reply in self._replies.values():
+                if not reply.done():
+                    reply.set_exception(ProcessDied("Claude Code ended."))
+            self._gone.set_result("\n".join(self._stderr))
+
+    async def _read_stdout(self) -> None:
+        assert self._process.stdout is not None
+        while True:
+            try:
+                line = await self._process.stdout.readline()
+            except ValueError:
+                self._fail(ProcessDied(f"Claude Code sent a frame of more than {LINE_LIMIT >> 20} MiB.", retry_after=1))
+                self._signal(signal.SIGKILL)
+                return
+            if not line:
+                return
+            self.last_frame_at = self._loop.time()
+            try:
+                frame = json.loads(line)
+            except ValueError:
+                log.warning("unreadable_frame", pid=self.pid, bytes=len(line))
+                continue
+            self._take(frame)
+
+    async def _read_stderr(self) -> None:
+        assert self._process.stderr is not None
+        with contextlib.suppress(ValueError):
+            async for line in self._process.stderr:
+                self._stderr.append(line.decode(errors="replace").strip()[:500])
+
+    def _take(self, frame: Frame) -> None:
+        kind = frame.get("type")
+        if kind == "control_response":
+            self._answered(frame["response"])
+        elif kind == "control_request":
+            self._refuse(frame)
+        elif self._reader is not None:
+            for event in self._reader.feed(frame):
+                if self._emit is not None:
+                    self._emit(event)
+            self._cost = self._reader.cost_total
+            if kind == "result":
+                self._cost = max(self._cost, float(frame.get("total_cost_usd") or 0.0))
+
+    def _answered(self, response: dict[str, Any]) -> None:
+        reply = self._replies.get(response.get("request_id", ""))
+        if reply is None or reply.done():
+            return
+        if response.get("subtype") == "success":
+            reply.set_result(response.get("response") or {})
+        else:
+            reply.set_exception(ProcessDied(f"Claude Code refused a control request: {response.get('error')}"))
+
+    def _refuse(self, frame: Frame) -> None:
+        """The CLI asks for something that this profile does not offer: say so, or it would wait for ever."""
+        error = f"{frame['request'].get('subtype')} is not available here"
+        self._write(
+            {
+                "type": "control_response",
+                "response": {"subtype": "error", "request_id": frame["request_id"], "error": error},
+            }
+        )
+
+    def _fail(self, error: ProcessDied) -> None:
+        if self._emit is not None:
+            self._emit(TurnFailed(error))

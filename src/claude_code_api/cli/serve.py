@@ -1,0 +1,166 @@
+"""`claude-code-api serve`."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+import uvicorn
+from rich.console import Console
+from rich.panel import Panel
+
+from claude_code_api.claude.launch import credentials_in
+from claude_code_api.config import Settings, load, unsupported_platform
+from claude_code_api.errors import ConfigError
+from claude_code_api.observe import logging
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_console = Console(stderr=True)
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (loopback only).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where conversations keep their files.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Use the built-in offline model, a stand-in.")] = False,
+    offline_without_credentials: Annotated[
+        bool,
+        typer.Option("--offline-without-credentials", help="Use the offline model if no credentials are found."),
+    ] = False,
+) -> None:
+    """Serve the API.
+
+    Example: claude-code-api serve --port 8000
+    """
+    flags = {"server.host": host, "server.port": port, "server.data_dir": data_dir}
+    settings = load(file=config, flags=flags).settings
+    if (lacking := unsupported_platform()) is not None:
+        raise ConfigError(lacking)
+    logging.configure(style=settings.log.format, level=settings.log.level)
+    if offline_without_credentials and not offline:
+        offline = not credentials_in(os.environ) and not settings.claude.base_url
+    with _bind(settings) as listener, _lock(settings.server.data_dir):
+        address = f"http://{_bracketed(settings.server.host)}:{listener.getsockname()[1]}"
+        if not offline:
+            _refuse_loop(settings, listener.getsockname()[1])
+        if offline:
+            from claude_code_api.offline.server import API_KEY, OfflineModel
+
+            with OfflineModel() as model:
+                _run(settings, listener, address, offline=(model.url, API_KEY))
+        else:
+            _run(settings, listener, address, offline=None)
+
+
+def _run(settings: Settings, listener: socket.socket, address: str, *, offline: tuple[str, str] | None) -> None:
+    from claude_code_api.app import create_app
+
+    app = create_app(settings, environ=os.environ, offline=offline)
+    _banner(address, offline=offline is not None)
+    grace = settings.server.shutdown_grace_seconds
+    server = _Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=int(grace) + 5), app
+    )
+    server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which tells the sessions at the first signal that the end is near."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._fastapi = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit and hasattr(self._fastapi.state, "context"):
+            self._fastapi.state.context.manager.begin_drain_soon()
+        super().handle_exit(sig, frame)
+
+
+def _banner(address: str, *, offline: bool) -> None:
+    if offline:
+        _console.print(
+            Panel(
+                "This is the offline model, a stand-in for trying things out. Its answers are not Claude's.\n"
+                "For real ones set ANTHROPIC_API_KEY (or another credential of the README) and start again.",
+                title="OFFLINE MODEL",
+                style="yellow",
+            )
+        )
+    elif not credentials_in(os.environ):
+        _console.print("No credentials found in the environment: requests will fail until the server has some.")
+    _console.print(
+        f"Claude Code API on {address}  (docs: {address}/docs, Ctrl-C stops)", highlight=False, soft_wrap=True
+    )
+
+
+@contextlib.contextmanager
+def _bind(settings: Settings) -> Iterator[socket.socket]:
+    host, port = settings.server.host, settings.server.port
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(f"[server] host: {host!r} is not an address of this machine: {error}") from error
+    family, address = found[0][0], found[0][4]
+    if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+        raise ConfigError(
+            f"[server] host: {host} can be reached from other machines, and anybody who reaches the server can spend "
+            "your credentials. Until there are API keys only loopback is allowed: 127.0.0.1, ::1 or localhost."
+        )
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise ConfigError(
+                f"Port {port} on {host} cannot be used: {error.strerror}. Choose another with --port."
+            ) from error
+        listener.listen(2048)
+        yield listener
+    finally:
+        listener.close()
+
+
+@contextlib.contextmanager
+def _lock(data_dir: Path) -> Iterator[None]:
+    """Keep a second server out of the data directory; the lock goes with the process, however it ends."""
+    import fcntl
+
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"[server] data_dir: {data_dir} cannot be used: {error.strerror}.") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(f"Another server uses {data_dir}. Stop it, or choose another --data-dir.") from error
+        yield
+
+
+def _refuse_loop(settings: Settings, port: int) -> None:
+    for url in (settings.claude.base_url, os.environ.get("ANTHROPIC_BASE_URL", "")):
+        parts = urlsplit(url)
+        if not parts.hostname or (parts.port or (443 if parts.scheme == "https" else 80)) != port:
+            continue
+        with contextlib.suppress(OSError):
+            for *_, address in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM):
+                if ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+                    raise ConfigError(f"The model's base URL {url} is this gateway itself. Point it at a model's API.")
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

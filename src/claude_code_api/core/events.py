@@ -1,0 +1,218 @@
+"""What can happen to a session, and what the session asks to be done about it.
+
+Events come in, effects go out; `core/session.py` holds the table between them. Events of a process carry its `epoch`,
+so that a message from an older process generation can be told apart and dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class CutReason(StrEnum):
+    """Why a turn is ended before its time."""
+
+    CLIENT_GONE = "client_gone"
+    CANCELLED = "cancelled"
+    TIMEOUT = "timeout"
+
+
+class Refusal(StrEnum):
+    """Why a turn is answered without having run."""
+
+    QUEUE_FULL = "queue_full"
+    NO_SLOT = "no_slot"
+    DELETED = "deleted"
+    DRAINING = "draining"
+    CUT = "cut"
+    START_FAILED = "start_failed"
+    PROCESS_DIED = "process_died"
+
+
+class StopReason(StrEnum):
+    """Why a process is stopped between turns."""
+
+    IDLE = "idle"
+    EVICTED = "evicted"
+    PROFILE_CHANGED = "profile_changed"
+    ONE_SHOT = "one_shot"
+    DRAINED = "drained"
+    DELETED = "deleted"
+    DIRTY = "dirty"
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequested:
+    """A client wants a turn."""
+
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCut:
+    """A turn must end now, wherever it is."""
+
+    turn: str
+    reason: CutReason
+
+
+@dataclass(frozen=True, slots=True)
+class SlotGranted:
+    """The pool gave the session a process slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitExpired:
+    """The pool had no slot in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReady:
+    """The process answered its handshake."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFinished:
+    """The current turn completed and belongs to the conversation."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnBroken:
+    """The current turn ended in an error; its traces are still in the process's context."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnUndone:
+    """The process's context is again what it was before the current turn."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndoFailed:
+    """The traces of the current turn could not be removed from the live process."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessExited:
+    """The process is reaped."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """The process could not be started or did not become ready; it is reaped."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopWanted:
+    """Somebody wants the process gone if it is idle: the janitor, the pool."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """The server shuts down: finish what runs, start nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The conversation is to be forgotten."""
+
+
+Event: TypeAlias = (
+    TurnRequested
+    | TurnCut
+    | SlotGranted
+    | WaitExpired
+    | ProcessReady
+    | TurnFinished
+    | TurnBroken
+    | TurnUndone
+    | UndoFailed
+    | ProcessExited
+    | StartFailed
+    | StopWanted
+    | Drained
+    | Deleted
+)
+
+# Effects
+
+
+@dataclass(frozen=True, slots=True)
+class AcquireSlot:
+    """Ask the pool for a slot; answered by SlotGranted or WaitExpired."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAcquire:
+    """Leave the pool's queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSlot:
+    """Give the slot back; its process is reaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartProcess:
+    """Start the process of this epoch for the current turn's profile."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendTurn:
+    """Send the current turn to the process."""
+
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class UndoTurn:
+    """Interrupt the turn if it still runs and remove it from the process's context."""
+
+    turn: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopProcess:
+    """Stop the process, politely: it flushes its transcript first."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseTurn:
+    """Answer a turn's client without an answer of the model."""
+
+    turn: str
+    why: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Nothing of the conversation is left to wait for: remove it."""
+
+
+Effect: TypeAlias = (
+    AcquireSlot | CancelAcquire | ReleaseSlot | StartProcess | SendTurn | UndoTurn | StopProcess | RefuseTurn | Forget
+)

@@ -1,0 +1,128 @@
+"""The dialect-neutral turn: what goes in, what comes out while it runs, and how it ends.
+
+Block and message shapes are the Anthropic Messages API's, as plain JSON values. Dialects translate to and from these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+from claude_code_api.errors import GatewayError
+
+Block: TypeAlias = dict[str, Any]
+"""One content block, Messages API shape: `{"type": "text", "text": ...}` and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a history: `role` user or assistant, `content` its blocks in order."""
+
+    role: Literal["user", "assistant"]
+    content: tuple[Block, ...]
+
+    def text(self) -> str:
+        """The visible text: text blocks only, joined as they were streamed."""
+        return "".join(block["text"] for block in self.content if block.get("type") == "text")
+
+
+@dataclass(frozen=True, slots=True)
+class TurnInput:
+    """What one request asks of a conversation.
+
+    `new` is the user's new message. `history` is None when the request appends to whatever the conversation holds;
+    else it is the whole history before `new`, and the conversation is brought to exactly that.
+    `system` is None when the request says nothing of a system prompt: the conversation keeps the one it has.
+    """
+
+    new: Message
+    model: str
+    system: str | None = None
+    history: tuple[Message, ...] | None = None
+
+
+class StartKind(StrEnum):
+    """How a turn got its process, as `X-Session-Start` and `/stats` report it."""
+
+    LIVE = "live"
+    COLD = "cold"
+    RESUMED = "resumed"
+    FORKED = "forked"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one turn, all its API calls together. `input_tokens` excludes what the cache read or wrote."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    thinking_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.thinking_tokens + other.thinking_tokens,
+        )
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Everything the model read, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the answer's text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """More of the model's thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRestarted:
+    """The model's stream broke and the CLI asks again: what came since the last complete message is void."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnStarted:
+    """The turn went to its process."""
+
+    start: StartKind
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCompleted:
+    """The turn is over and part of the conversation.
+
+    `stop_reason` is the Messages API's; `messages` is what the conversation gained after the user's message (assistant
+    messages, tool results between them); `leaf` names its last entry in the CLI's transcript.
+    """
+
+    stop_reason: str
+    model: str
+    usage: Usage
+    cost_usd: float
+    leaf: str | None
+    messages: tuple[Message, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed:
+    """The turn ended without an answer; the conversation is as it was before it."""
+
+    error: GatewayError
+
+
+TurnEvent: TypeAlias = TurnStarted | TextDelta | ThinkingDelta | AnswerRestarted | TurnCompleted | TurnFailed

@@ -1,0 +1,164 @@
+"""Every failure that a caller can meet, as one tree of typed errors.
+
+Owns what went wrong, in words for the person who has to act on it. Must not know HTTP: `api/errors.py` alone turns
+these into statuses and envelopes.
+"""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """The root. `code` is stable and machine-readable; `param` names the request field at fault; `retry_after` is in
+    seconds, and None means that waiting alone changes nothing."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after = retry_after
+
+
+class ConfigError(GatewayError):
+    """The settings or the command line are wrong; the server does not start."""
+
+    code = "config_error"
+
+
+class InvalidRequest(GatewayError):
+    """The request cannot be understood; `param` names the field."""
+
+    code = "invalid_request"
+
+
+class UnsupportedParameter(InvalidRequest):
+    """The field is known, and what it asks for is not offered."""
+
+    code = "unsupported_parameter"
+
+
+class ModelNotFound(InvalidRequest):
+    """No such model here."""
+
+    code = "model_not_found"
+
+
+class ConversationNotFound(GatewayError):
+    """No such conversation of this caller."""
+
+    code = "conversation_not_found"
+
+
+class ConversationDeleted(GatewayError):
+    """The conversation was deleted while this turn waited or ran."""
+
+    code = "conversation_deleted"
+
+
+class ConversationBusy(GatewayError):
+    """Too many turns already wait on this one conversation."""
+
+    code = "conversation_busy"
+
+
+class CapacityExceeded(GatewayError):
+    """Every process slot is busy, and none came free in time."""
+
+    code = "capacity_exceeded"
+
+
+class ShuttingDown(GatewayError):
+    """The server drains: it finishes what runs and takes nothing new."""
+
+    code = "server_shutting_down"
+
+
+class TurnCancelled(GatewayError):
+    """Somebody interrupted the turn, or its client left."""
+
+    code = "turn_cancelled"
+
+
+class TurnTimeout(GatewayError):
+    """A watchdog ended the turn: no first event, silence, or the wall clock."""
+
+    code = "turn_timeout"
+
+
+class StartFailed(GatewayError):
+    """No Claude Code process could be started."""
+
+    code = "process_start_failed"
+
+
+class ProcessDied(GatewayError):
+    """The Claude Code process ended in the middle of the turn."""
+
+    code = "process_died"
+
+
+class UpstreamError(GatewayError):
+    """The model's API refused or failed. `status` is what it answered, None when there was no answer at all."""
+
+    code = "upstream_error"
+
+    def __init__(
+        self, message: str, *, status: int | None = None, param: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.status = status
+
+
+class UpstreamAuthFailed(UpstreamError):
+    """The credentials that the server hands to Claude Code were not accepted."""
+
+    code = "upstream_authentication_failed"
+
+
+class UpstreamForbidden(UpstreamError):
+    """The credentials are known, and may not do this."""
+
+    code = "upstream_permission_denied"
+
+
+class UpstreamModelNotFound(UpstreamError):
+    """The model's API does not know the model, or the account may not use it."""
+
+    code = "model_not_found"
+
+
+class UpstreamRateLimited(UpstreamError):
+    """The account's rate or usage limit is reached."""
+
+    code = "rate_limit_exceeded"
+
+
+class UpstreamOverloaded(UpstreamError):
+    """The model's API has too much to do."""
+
+    code = "upstream_overloaded"
+
+
+class UpstreamRejected(UpstreamError):
+    """The model's API found the request invalid."""
+
+    code = "upstream_invalid_request"
+
+
+class ContextOverflow(UpstreamError):
+    """The conversation no longer fits the model's context window."""
+
+    code = "context_length_exceeded"
+
+
+class ContentRefused(UpstreamError):
+    """The model declined to answer."""
+
+    code = "content_filter"
+
+
+class UpstreamInterrupted(UpstreamError):
+    """The model's stream broke after part of the answer had been passed on."""
+
+    code = "upstream_stream_interrupted"

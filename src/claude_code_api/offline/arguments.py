@@ -1,0 +1,53 @@
+"""Fills a JSON schema from a text: the arguments of the offline model's tool calls. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_QUOTED = re.compile(r"[\"“']([^\"”']{1,200})[\"”']")
+_PLACE = re.compile(r"\b(?:in|for|to|of|at) ([A-Z][\w-]+)")
+
+
+def example_of(schema: Any, text: str, number: int = 0) -> Any:
+    """A value that meets `schema`, with names, numbers and quotes of `text` where they fit; `number` picks one."""
+    if not isinstance(schema, dict):
+        return text
+    if "const" in schema:
+        return schema["const"]
+    if schema.get("enum"):
+        named = [value for value in schema["enum"] if str(value).lower() in text.lower()]
+        return named[0] if named else schema["enum"][0]
+    for union in ("anyOf", "oneOf", "allOf"):
+        if schema.get(union):
+            return example_of(schema[union][0], text, number)
+    kind = schema.get("type")
+    kind = next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind
+    if kind == "object" or "properties" in schema:
+        return {name: example_of(part, text, number) for name, part in schema.get("properties", {}).items()}
+    if kind == "array":
+        least = max(1, int(schema.get("minItems", 1)))
+        return [example_of(schema.get("items", {}), text, number + index) for index in range(least)]
+    if kind in ("integer", "number"):
+        return _number(schema, text, number, whole=kind == "integer")
+    if kind == "boolean":
+        return "not" not in text.lower().split()
+    if kind == "null":
+        return None
+    return _string(schema, text, number)
+
+
+def _number(schema: dict[str, Any], text: str, number: int, *, whole: bool) -> float | int:
+    found = _NUMBER.findall(text)
+    value = float(found[min(number, len(found) - 1)]) if found else float(schema.get("minimum", 1))
+    value = max(value, float(schema.get("minimum", value)))
+    value = min(value, float(schema.get("maximum", value)))
+    return int(value) if whole else value
+
+
+def _string(schema: dict[str, Any], text: str, number: int) -> str:
+    candidates = _QUOTED.findall(text) or _PLACE.findall(text)
+    value = candidates[min(number, len(candidates) - 1)] if candidates else text.strip()[:80] or "example"
+    value = value.ljust(int(schema.get("minLength", 0)), ".")
+    return str(value[: int(schema.get("maxLength", len(value)))])

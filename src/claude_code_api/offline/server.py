@@ -1,0 +1,148 @@
+"""The offline model's loopback server: `POST /v1/messages` and `count_tokens`, streaming and not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from claude_code_api.offline.mind import Directives, Reply, answer, count_tokens, last_text
+
+API_KEY = "offline-model"
+"""What the children send as their key: a stand-in for a credential, worth nothing anywhere."""
+
+_ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    529: "overloaded_error",
+}
+
+
+def _error(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    kind = _ERRORS.get(status, "api_error")
+    return JSONResponse({"type": "error", "error": {"type": kind, "message": message}}, status, headers)
+
+
+async def _messages(request: Request) -> Response:
+    body = await request.json()
+    directives = Directives.read(last_text(body))
+    if directives.hang:
+        await asyncio.sleep(3600)
+    if directives.delay:
+        await asyncio.sleep(directives.delay)
+    if directives.overflow:
+        return _error(400, "prompt is too long: 213462 tokens > 200000 maximum")
+    if directives.error:
+        headers = {"retry-after": "2"} if directives.error == 429 else None
+        return _error(directives.error, f"the offline model was asked for HTTP {directives.error}", headers)
+    reply = answer(body)
+    message = {
+        "id": f"msg_offline_{uuid.uuid4().hex}",
+        "type": "message",
+        "role": "assistant",
+        "model": body.get("model", "offline"),
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": {**reply.usage, "output_tokens": 1},
+    }
+    if not body.get("stream"):
+        whole = {**message, "content": reply.blocks, "stop_reason": reply.stop_reason, "usage": reply.usage}
+        return JSONResponse(whole)
+    return StreamingResponse(_stream(message, reply, directives), media_type="text/event-stream")
+
+
+async def _stream(message: dict[str, Any], reply: Reply, directives: Directives) -> AsyncIterator[str]:
+    yield _event("message_start", message=message)
+    for index, block in enumerate(reply.blocks):
+        empty, deltas = _pieces(block)
+        yield _event("content_block_start", index=index, content_block=empty)
+        for number, delta in enumerate(deltas):
+            if directives.overloaded and number == len(deltas) // 2:
+                yield _event("error", error={"type": "overloaded_error", "message": "Overloaded"})
+                return
+            if directives.pace and number:
+                await asyncio.sleep(directives.pace)
+            yield _event("content_block_delta", index=index, delta=delta)
+        yield _event("content_block_stop", index=index)
+    yield _event("message_delta", delta={"stop_reason": reply.stop_reason, "stop_sequence": None}, usage=reply.usage)
+    yield _event("message_stop")
+
+
+def _pieces(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A block as it starts, and the deltas that complete it."""
+    if block["type"] == "text":
+        words = block["text"].split(" ")
+        parts = [word if index == 0 else f" {word}" for index, word in enumerate(words)]
+        return {"type": "text", "text": ""}, [{"type": "text_delta", "text": part} for part in parts]
+    if block["type"] == "thinking":
+        deltas = [{"type": "thinking_delta", "thinking": block["thinking"]}]
+        return {"type": "thinking", "thinking": "", "signature": ""}, [
+            *deltas,
+            {"type": "signature_delta", "signature": block["signature"]},
+        ]
+    text = json.dumps(block["input"])
+    half = len(text) // 2
+    return {**block, "input": {}}, [
+        {"type": "input_json_delta", "partial_json": part} for part in (text[:half], text[half:])
+    ]
+
+
+def _event(kind: str, **data: Any) -> str:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **data}, ensure_ascii=False)}\n\n"
+
+
+async def _count(request: Request) -> Response:
+    body = await request.json()
+    return JSONResponse({"input_tokens": count_tokens([body.get("system"), body.get("tools"), body["messages"]])})
+
+
+async def _hello(request: Request) -> Response:
+    return JSONResponse({"model": "offline", "note": "a stand-in for trying things out"})
+
+
+def create_app() -> Starlette:
+    """The offline model as an ASGI application."""
+    return Starlette(
+        routes=[
+            Route("/v1/messages", _messages, methods=["POST"]),
+            Route("/v1/messages/count_tokens", _count, methods=["POST"]),
+            Route("/", _hello, methods=["GET", "HEAD"]),
+        ]
+    )
+
+
+class OfflineModel:
+    """Runs the offline model in a thread with an event loop of its own; use as a context manager."""
+
+    def __init__(self, port: int = 0) -> None:
+        config = uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._socket = config.bind_socket()
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Its base URL, for ANTHROPIC_BASE_URL."""
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def __enter__(self) -> OfflineModel:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(timeout=5)

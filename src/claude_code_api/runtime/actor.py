@@ -1,0 +1,363 @@
+"""One conversation's actor: carries out what its state machine decides.
+
+Owns the conversation's process, its history and its turns. A request never touches the process: it posts an event and
+reads a stream, so a request that is cancelled can leak nothing. Events are handled one after another and to the end;
+what takes time runs in tasks, and comes back as an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol, assert_never
+
+import structlog
+
+from claude_code_api.core import events as ev
+from claude_code_api.core.conversation import same_history
+from claude_code_api.core.events import CutReason, Refusal, StopReason
+from claude_code_api.core.session import Session, State
+from claude_code_api.core.turn import (
+    Message,
+    StartKind,
+    TurnCompleted,
+    TurnEvent,
+    TurnFailed,
+    TurnInput,
+    TurnStarted,
+    Usage,
+)
+from claude_code_api.errors import (
+    CapacityExceeded,
+    ConversationBusy,
+    ConversationDeleted,
+    GatewayError,
+    ProcessDied,
+    ShuttingDown,
+    StartFailed,
+    TurnCancelled,
+)
+from claude_code_api.runtime.ports import Agent, AgentLauncher, Binding, Launch, Profile
+from claude_code_api.runtime.stats import Stats
+from claude_code_api.runtime.stream import TurnStream
+from claude_code_api.runtime.tasks import Tasks
+from claude_code_api.runtime.watchdog import Limits, watch
+
+_log = structlog.get_logger("claude_code_api.session")
+
+
+class Host(Protocol):
+    """What an actor needs of the manager."""
+
+    launcher: AgentLauncher
+    limits: Limits
+    stats: Stats
+    tasks: Tasks
+
+    def acquire(self, actor: Actor) -> None:
+        """Get the actor a slot; answered with SlotGranted or WaitExpired."""
+        ...
+
+    def cancel_acquire(self, actor: Actor) -> None:
+        """The actor no longer waits."""
+        ...
+
+    def release(self, actor: Actor) -> None:
+        """The actor's process is reaped."""
+        ...
+
+    def changed(self, actor: Actor) -> None:
+        """The actor's state changed."""
+        ...
+
+
+@dataclass
+class Turn:
+    """One turn on its way through an actor. Times are the event loop's."""
+
+    input: TurnInput
+    request_id: str
+    requested_at: float
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    stream: TurnStream = field(default_factory=TurnStream)
+    start: StartKind = StartKind.LIVE
+    sent_at: float | None = None
+    first_token_at: float | None = None
+
+
+class Actor:
+    """The live side of one conversation. All methods are synchronous and must be called on the event loop."""
+
+    def __init__(self, conversation_id: str, host: Host, *, interactive: bool, max_waiting: int) -> None:
+        self.key = uuid.uuid4().hex[:16]
+        self.conversation_id = conversation_id
+        self.created_at = self.last_used_at = time.time()
+        self.idle_since = asyncio.get_running_loop().time()
+        self.turns = 0
+        self.usage = Usage()
+        self.cost_usd = 0.0
+        self.model = ""
+        self.closed = asyncio.Event()
+        self._host = host
+        self._session = Session(fits=self._fits, interactive=interactive, max_waiting=max_waiting)
+        self._mailbox: deque[ev.Event] = deque()
+        self._handling = False
+        self._pending: dict[str, Turn] = {}
+        self._cut_errors: dict[str, GatewayError] = {}
+        self._history: list[Message] = []
+        self._system = ""
+        self._binding: Binding | None = None
+        self._agent: Agent | None = None
+        self._starting: asyncio.Task[Agent] | None = None
+        self._start_error: GatewayError | None = None
+        self._profile: Profile | None = None
+        self._context: list[Message] = []
+        self._start_kind: StartKind | None = None
+
+    @property
+    def state(self) -> State:
+        """Where the session is."""
+        return self._session.state
+
+    @property
+    def pid(self) -> int | None:
+        """The live process's id."""
+        return self._agent.pid if self._agent is not None else None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was ever completed, and nothing is under way."""
+        return not self._session.resumable and self.state in {State.NEW, State.FAILED} and not self._mailbox
+
+    @property
+    def waiting(self) -> int:
+        """Turns that wait for their predecessor."""
+        return len(self._session.waiting)
+
+    def request(self, turn: Turn) -> None:
+        """Take a turn; everything else about it comes through its stream."""
+        self._pending[turn.id] = turn
+        self.post(ev.TurnRequested(turn.id))
+
+    def cut(self, turn_id: str, reason: CutReason, error: GatewayError | None = None) -> None:
+        """End a turn now; its reader gets `error`. A turn that is over is left alone."""
+        if turn_id in self._pending:
+            self._cut_errors[turn_id] = error or TurnCancelled("The turn was interrupted.")
+            self.post(ev.TurnCut(turn_id, reason))
+            self._cut_errors.pop(turn_id, None)
+
+    def cut_current(self, reason: CutReason, error: GatewayError) -> None:
+        """End the turn that runs, if one does."""
+        if self._session.current is not None:
+            self.cut(self._session.current, reason, error)
+
+    def post(self, event: ev.Event) -> None:
+        """Handle an event, and those that it causes, in order."""
+        self._mailbox.append(event)
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._mailbox:
+                self._handle(self._mailbox.popleft())
+        finally:
+            self._handling = False
+        self._host.changed(self)
+
+    def _handle(self, event: ev.Event) -> None:
+        before = self.state
+        effects = self._session.handle(event)
+        if self.state is not before:
+            if self.state is State.IDLE:
+                self.idle_since = asyncio.get_running_loop().time()
+            self._host.changed(self)
+        if isinstance(event, ev.ProcessExited) and before in {State.IDLE, State.BUSY}:
+            self._host.stats.counts["crashed"] += 1
+            self._tell("session_crashed", state=before.value)
+        for effect in effects:
+            self._do(effect)
+
+    def _do(self, effect: ev.Effect) -> None:
+        match effect:
+            case ev.AcquireSlot():
+                self._host.acquire(self)
+            case ev.CancelAcquire():
+                self._host.cancel_acquire(self)
+            case ev.ReleaseSlot():
+                self._agent = None
+                self._profile = None
+                self._host.release(self)
+            case ev.StartProcess():
+                self._start(effect.epoch)
+            case ev.SendTurn():
+                self._send(self._pending[effect.turn])
+            case ev.UndoTurn():
+                assert self._agent is not None
+                self._host.tasks.spawn(self._undo(self._agent, effect.turn, self._session.epoch), f"undo-{effect.turn}")
+            case ev.StopProcess():
+                self._stop(effect.reason)
+            case ev.RefuseTurn():
+                self._refuse(effect.turn, effect.why)
+            case ev.Forget():
+                self.closed.set()
+            case _:
+                assert_never(effect)
+
+    # Which process a turn needs
+
+    def _needs(self, turn: Turn) -> tuple[Profile, list[Message]]:
+        system = self._system if turn.input.system is None else turn.input.system
+        history = turn.input.history
+        if history is None or same_history(self._history, history):
+            return Profile(turn.input.model, system), self._history
+        return Profile(turn.input.model, system), list(history)
+
+    def _fits(self, turn_id: str) -> bool:
+        profile, history = self._needs(self._pending[turn_id])
+        return profile == self._profile and (history is self._context or same_history(history, self._context))
+
+    # Doing
+
+    def _start(self, epoch: int) -> None:
+        turn = self._pending[self._session.current or ""]
+        self._profile, self._context = self._needs(turn)
+        own_history = self._context is self._history
+        if not self._session.resumable:
+            self._start_kind = StartKind.COLD
+        else:
+            self._start_kind = StartKind.RESUMED if own_history else StartKind.FORKED
+        launch = Launch(self.key, self._profile, self._binding if own_history else None, tuple(self._context))
+        self._starting = self._host.tasks.spawn(self._host.launcher.start(launch), f"start-{self.key}")
+        self._starting.add_done_callback(lambda task: self._started(task, epoch))
+
+    def _started(self, task: asyncio.Task[Agent], epoch: int) -> None:
+        self._starting = None
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled() or error is not None:
+            self._start_error = error if isinstance(error, GatewayError) else None
+            self.post(ev.StartFailed(epoch))
+            return
+        self._agent = task.result()
+        kind = self._start_kind or StartKind.COLD
+        self._host.stats.counts["resumed" if kind is StartKind.RESUMED else "started"] += 1
+        self._tell("session_resumed" if kind is StartKind.RESUMED else "session_created", start=kind.value)
+        self._host.tasks.spawn(self._await_exit(self._agent, epoch), f"exit-{self.key}")
+        self.post(ev.ProcessReady(epoch))
+
+    async def _await_exit(self, agent: Agent, epoch: int) -> None:
+        stderr = await agent.exited()
+        self._tell("process_exited", pid=agent.pid, stderr=stderr[-300:] or None)
+        self.post(ev.ProcessExited(epoch))
+
+    def _send(self, turn: Turn) -> None:
+        assert self._agent is not None
+        turn.start = self._start_kind or StartKind.LIVE
+        self._start_kind = None
+        turn.sent_at = asyncio.get_running_loop().time()
+        if turn.start is StartKind.LIVE:
+            self._host.stats.counts["reused"] += 1
+            self._tell("session_reused", request_id=turn.request_id)
+        turn.stream.put(TurnStarted(turn.start))
+        epoch = self._session.epoch
+        self._agent.send(turn.id, turn.input.new.content, lambda event: self._emitted(turn, epoch, event))
+        self._host.tasks.spawn(self._watch(turn, self._agent), f"watch-{turn.id}")
+
+    async def _watch(self, turn: Turn, agent: Agent) -> None:
+        error = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
+        if error is not None:
+            self.cut(turn.id, CutReason.TIMEOUT, error)
+
+    def _emitted(self, turn: Turn, epoch: int, event: TurnEvent) -> None:
+        if epoch != self._session.epoch or self._session.current != turn.id or self.state is not State.BUSY:
+            return
+        now = asyncio.get_running_loop().time()
+        if isinstance(event, TurnCompleted):
+            self._complete(turn, event)
+            self._host.stats.turn(turn.start, now - turn.requested_at)
+            self._end(turn, event)
+            self.post(ev.TurnFinished(epoch))
+        elif isinstance(event, TurnFailed):
+            self._host.stats.counts["failed"] += 1
+            self._tell("turn_failed", request_id=turn.request_id, code=event.error.code)
+            self._end(turn, event)
+            self.post(ev.TurnBroken(epoch))
+        else:
+            if turn.first_token_at is None:
+                turn.first_token_at = now
+                self._host.stats.first_token(turn.start, now - turn.requested_at)
+            turn.stream.put(event)
+
+    def _complete(self, turn: Turn, event: TurnCompleted) -> None:
+        """The turn is part of the conversation from here on: its history is what the process now has in context."""
+        assert self._agent is not None
+        assert self._profile is not None
+        self._context = [*self._context, turn.input.new, *event.messages]
+        self._history = self._context
+        self._system = self._profile.system
+        self.model = event.model or self._profile.model
+        self._binding = Binding(self._agent.cli_session_id, event.leaf) if event.leaf else None
+        self.turns += 1
+        self.usage += event.usage
+        self.cost_usd += event.cost_usd
+        self.last_used_at = time.time()
+        self._host.stats.counts["turns"] += 1
+
+    async def _undo(self, agent: Agent, turn_id: str, epoch: int) -> None:
+        clean = await agent.undo(turn_id)
+        if not clean:
+            self._tell("turn_not_undone", turn=turn_id)
+        self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
+
+    def _stop(self, reason: StopReason) -> None:
+        name = {StopReason.IDLE: "culled", StopReason.EVICTED: "evicted", StopReason.DELETED: "deleted"}.get(reason)
+        if name is not None:
+            self._host.stats.counts[name] += 1
+        self._tell(f"session_{name or 'stopping'}", reason=reason.value)
+        if self._agent is not None:
+            flush = reason not in {StopReason.DELETED, StopReason.DIRTY}
+            self._host.tasks.spawn(self._agent.stop(flush=flush), f"stop-{self.key}")
+        elif self._starting is not None:
+            self._starting.cancel()
+
+    def _refuse(self, turn_id: str, why: Refusal) -> None:
+        turn = self._pending[turn_id]
+        error = self._refusal(turn_id, why)
+        self._tell("turn_refused", request_id=turn.request_id, why=why.value, code=error.code)
+        self._end(turn, TurnFailed(error))
+
+    def _refusal(self, turn_id: str, why: Refusal) -> GatewayError:
+        match why:
+            case Refusal.QUEUE_FULL:
+                return ConversationBusy(
+                    f"{self.waiting} turns already wait on this conversation; send the next when one is answered.",
+                    retry_after=2,
+                )
+            case Refusal.NO_SLOT:
+                return CapacityExceeded(
+                    "Every Claude Code process is busy. Try again, or raise [claude] max_concurrent_sessions.",
+                    retry_after=5,
+                )
+            case Refusal.DELETED:
+                return ConversationDeleted("The conversation was deleted.")
+            case Refusal.DRAINING:
+                return ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
+            case Refusal.CUT:
+                return self._cut_errors[turn_id]
+            case Refusal.START_FAILED:
+                return self._start_error or StartFailed("Claude Code ended before it was ready.", retry_after=2)
+            case Refusal.PROCESS_DIED:
+                return ProcessDied(
+                    "The Claude Code process died during the turn. The conversation is as it was before it: send the "
+                    "request again.",
+                    retry_after=1,
+                )
+
+    def _end(self, turn: Turn, event: TurnEvent) -> None:
+        self._pending.pop(turn.id, None)
+        turn.stream.put(event)
+
+    def _tell(self, event: str, **details: object) -> None:
+        _log.info(event, conversation_id=self.conversation_id, **({"pid": self.pid} | details))

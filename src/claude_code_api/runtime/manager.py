@@ -1,0 +1,239 @@
+"""All conversations: finds or makes the one that a request belongs to, shares out process slots, ends them all.
+
+A conversation is registered before anything is started for it, so that any number of first requests at once share one
+process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from claude_code_api.core import events as ev
+from claude_code_api.core.events import CutReason, StopReason
+from claude_code_api.core.pool import Decision, SlotPool
+from claude_code_api.core.session import WITH_PROCESS, State
+from claude_code_api.core.turn import TurnInput
+from claude_code_api.errors import ConversationNotFound, ShuttingDown
+from claude_code_api.runtime.actor import Actor, Turn
+from claude_code_api.runtime.ports import AgentLauncher
+from claude_code_api.runtime.stats import Stats
+from claude_code_api.runtime.tasks import Tasks
+from claude_code_api.runtime.watchdog import Limits
+
+log = structlog.get_logger("claude_code_api.session")
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerSettings:
+    """The numbers that the manager goes by; times in seconds."""
+
+    max_sessions: int
+    max_waiting: int
+    slot_wait_s: float
+    idle_s: float
+    max_queued_turns: int
+    interactive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A turn that was taken: which conversation it went to, and how to read or end it."""
+
+    conversation_id: str
+    turn: Turn
+    actor: Actor
+
+    def abandon(self) -> None:
+        """The client left: end the turn, keep the session."""
+        self.actor.cut(self.turn.id, CutReason.CLIENT_GONE)
+
+
+class SessionManager:
+    """The registry of conversations and the keeper of the process limit. Lives on one event loop."""
+
+    def __init__(self, launcher: AgentLauncher, settings: ManagerSettings, limits: Limits) -> None:
+        self.launcher = launcher
+        self.settings = settings
+        self.limits = limits
+        self.stats = Stats()
+        self.tasks = Tasks()
+        self._pool = SlotPool(settings.max_sessions, settings.max_waiting)
+        self._actors: dict[str, Actor] = {}
+        self._by_key: dict[str, Actor] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._janitor: asyncio.Task[None] | None = None
+        self._draining = False
+        self._quiet = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self) -> None:
+        """Begin to look after idle sessions, on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._janitor = self.tasks.spawn(self._sweep(), "janitor")
+
+    # For requests
+
+    def submit(self, conversation_id: str | None, turn_input: TurnInput, *, request_id: str) -> Ticket:
+        """Take a turn for a conversation, a new one when the id is None or unknown. Raises ShuttingDown."""
+        if self._draining:
+            raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
+        if conversation_id is None:
+            conversation_id = f"conv_{uuid.uuid4().hex}"
+        actor = self._actors.get(conversation_id)
+        if actor is None:
+            actor = Actor(
+                conversation_id,
+                self,
+                interactive=self.settings.interactive,
+                max_waiting=self.settings.max_queued_turns,
+            )
+            self._actors[conversation_id] = self._by_key[actor.key] = actor
+            self.stats.counts["created"] += 1
+        turn = Turn(turn_input, request_id, asyncio.get_running_loop().time())
+        actor.request(turn)
+        return Ticket(conversation_id, turn, actor)
+
+    def get(self, conversation_id: str) -> Actor:
+        """Return a conversation. Raises ConversationNotFound."""
+        actor = self._actors.get(conversation_id)
+        if actor is None:
+            raise ConversationNotFound(f"There is no conversation {conversation_id!r}.", param="conversation_id")
+        return actor
+
+    def conversations(self) -> Iterator[Actor]:
+        """Every conversation, the oldest first."""
+        yield from list(self._actors.values())
+
+    async def delete(self, conversation_id: str) -> None:
+        """Forget a conversation; returns when its process is gone and its files are removed. The id is free at once."""
+        actor = self.get(conversation_id)
+        del self._actors[conversation_id]
+        actor.post(ev.Deleted())
+        await actor.closed.wait()
+
+    # For /stats
+
+    def census(self) -> dict[str, int]:
+        """How many conversations are in each state."""
+        counts = dict.fromkeys((state.value for state in State), 0)
+        for actor in self._actors.values():
+            counts[actor.state.value] += 1
+        return counts
+
+    @property
+    def processes(self) -> int:
+        """Process slots in use, stopping processes included."""
+        return self._pool.held
+
+    @property
+    def waiting_for_slot(self) -> int:
+        """Conversations that wait for a process slot."""
+        return self._pool.waiting
+
+    # For actors
+
+    def acquire(self, actor: Actor) -> None:
+        """Queue the actor for a slot."""
+        decision = self._pool.request(actor.key)
+        if decision is None:
+            actor.post(ev.WaitExpired())
+            return
+        loop = asyncio.get_running_loop()
+        self._timers[actor.key] = loop.call_later(self.settings.slot_wait_s, self._expire, actor)
+        self._carry_out(decision)
+
+    def _expire(self, actor: Actor) -> None:
+        self._timers.pop(actor.key, None)
+        self._pool.cancel(actor.key)
+        actor.post(ev.WaitExpired())
+
+    def cancel_acquire(self, actor: Actor) -> None:
+        """Take the actor out of the queue."""
+        self._stop_timer(actor.key)
+        self._carry_out(self._pool.cancel(actor.key))
+
+    def release(self, actor: Actor) -> None:
+        """The actor's process is gone."""
+        self._carry_out(self._pool.release(actor.key))
+        self._note_quiet()
+
+    def changed(self, actor: Actor) -> None:
+        """Keep the pool's view of an actor true, and drop an actor that has nothing to keep."""
+        if actor.state is State.IDLE:
+            self._carry_out(self._pool.mark_idle(actor.key))
+        elif actor.state in {State.STOPPING, State.CLOSING}:
+            self._carry_out(self._pool.mark_leaving(actor.key))
+        elif actor.state in WITH_PROCESS:
+            self._carry_out(self._pool.mark_busy(actor.key))
+        elif actor.state is State.CLOSED or actor.empty:
+            self._drop(actor)
+
+    def _drop(self, actor: Actor) -> None:
+        if self._by_key.pop(actor.key, None) is None:
+            return
+        if self._actors.get(actor.conversation_id) is actor:
+            del self._actors[actor.conversation_id]
+        self.launcher.forget(actor.key)
+
+    def _carry_out(self, decision: Decision) -> None:
+        for key in decision.grant:
+            self._stop_timer(key)
+            actor = self._by_key.get(key)
+            if actor is None:
+                self._carry_out(self._pool.release(key))
+            else:
+                actor.post(ev.SlotGranted())
+        for key in decision.evict:
+            if (actor := self._by_key.get(key)) is not None:
+                actor.post(ev.StopWanted(StopReason.EVICTED))
+
+    def _stop_timer(self, key: str) -> None:
+        if (timer := self._timers.pop(key, None)) is not None:
+            timer.cancel()
+
+    # Idleness and the end
+
+    async def _sweep(self) -> None:
+        interval = max(0.2, min(10.0, self.settings.idle_s / 10))
+        while True:
+            await asyncio.sleep(interval)
+            oldest = asyncio.get_running_loop().time() - self.settings.idle_s
+            for actor in self.conversations():
+                if actor.state is State.IDLE and actor.idle_since <= oldest:
+                    actor.post(ev.StopWanted(StopReason.IDLE))
+
+    def begin_drain(self) -> None:
+        """Take nothing new, answer what waits, stop what idles, let what runs finish. Safe to call twice."""
+        if not self._draining:
+            self._draining = True
+            log.info("draining", processes=self.processes)
+            for actor in self.conversations():
+                actor.post(ev.Drained())
+            self._note_quiet()
+
+    def _note_quiet(self) -> None:
+        if self._draining and not self.processes:
+            self._quiet.set()
+
+    def begin_drain_soon(self) -> None:
+        """The same, from a signal handler."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.begin_drain)
+
+    async def shutdown(self, grace_s: float) -> None:
+        """Drain; after `grace_s` seconds cut what still runs. Returns when no process is left."""
+        self.begin_drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._quiet.wait()
+        for actor in self.conversations():
+            actor.cut_current(CutReason.CANCELLED, ShuttingDown("The server shut down during the turn.", retry_after=5))
+        if self._janitor is not None:
+            self._janitor.cancel()
+        await self.tasks.drain()

@@ -1,0 +1,88 @@
+"""What the runtime asks of the world, as Protocols; `app.py` puts the real things in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from claude_code_api.core.turn import Block, Message, TurnEvent
+
+Emit: TypeAlias = Callable[[TurnEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What only a launch can set. Turns with equal profiles can share a process."""
+
+    model: str
+    system: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where the CLI keeps a conversation: its session there, and the last entry of the last completed turn."""
+
+    cli_session_id: str
+    leaf: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What a process is started for. `key` is the conversation's internal id, never used again for another one.
+
+    With a `binding`, the CLI's own transcript is resumed at its leaf; without one, or when that transcript is not
+    whole, `history` is written as a new transcript first. Neither: an empty conversation.
+    """
+
+    key: str
+    profile: Profile
+    binding: Binding | None
+    history: tuple[Message, ...]
+
+
+class Agent(Protocol):
+    """One live Claude Code process, owned by one actor."""
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is its process group's id as well."""
+        ...
+
+    @property
+    def cli_session_id(self) -> str:
+        """What the CLI calls this conversation."""
+        ...
+
+    @property
+    def last_frame_at(self) -> float:
+        """When it last said anything, on the event loop's clock."""
+        ...
+
+    def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
+        """Send a user message; `emit` is called with each event until TurnCompleted or TurnFailed."""
+        ...
+
+    async def undo(self, turn: str) -> bool:
+        """Interrupt `turn` if it runs and remove it from the context; False when that did not work. Emits nothing."""
+        ...
+
+    async def stop(self, *, flush: bool) -> None:
+        """Stop the process and its group; returns when it is reaped. `flush` waits for its transcript first."""
+        ...
+
+    async def exited(self) -> str:
+        """Wait until the process is reaped; return what it left on stderr, for the log."""
+        ...
+
+
+class AgentLauncher(Protocol):
+    """Starts processes."""
+
+    async def start(self, launch: Launch) -> Agent:
+        """Start one and wait until it is ready. Raises errors.StartFailed; a failed or cancelled start is reaped."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """Remove everything that processes of `key` left on disk."""
+        ...
