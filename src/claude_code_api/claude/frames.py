@@ -28,14 +28,12 @@ Frame = dict[str, Any]
 class TurnReader:
     """Reads the frames of one turn.
 
-    `turn` is the uuid of our user frame; `cost_before` the process's cumulative cost when the turn began, in USD;
-    `retry_ms` how long the CLI may wait for its own retries before the turn is given up.
+    `turn` is the uuid of our user frame; `retry_ms` is how long the CLI may wait for its own retries before the turn is
+    given up.
     """
 
-    def __init__(self, turn: str, *, cost_before: float, retry_ms: float) -> None:
+    def __init__(self, turn: str, *, retry_ms: float) -> None:
         self.turn = turn
-        self.cost_total = cost_before
-        self._cost_before = cost_before
         self._retry_ms = retry_ms
         self._waited_ms = 0.0
         self._started = False
@@ -124,7 +122,6 @@ class TurnReader:
 
     def _result(self, frame: Frame) -> Iterable[TurnEvent]:
         self.over = True
-        self.cost_total = float(frame.get("total_cost_usd") or self._cost_before)
         if frame.get("is_error"):
             return (TurnFailed(failure_of_result(frame, self._error_kind)),)
         return (
@@ -132,7 +129,6 @@ class TurnReader:
                 stop_reason=frame.get("stop_reason") or "end_turn",
                 model=self._model,
                 usage=_usage(frame.get("usage") or {}),
-                cost_usd=max(0.0, self.cost_total - self._cost_before),
                 leaf=self._leaf,
                 messages=tuple(
                     Message("user" if role == "user" else "assistant", tuple(blocks))

@@ -47,7 +47,7 @@ class ClaudeLauncher:
         async with self._starts:
             place = Workplace(self._root / launch.key)
             try:
-                argv, session = self._prepare(place, launch)
+                argv, session, cost = self._prepare(place, launch)
             except OSError as error:
                 raise StartFailed(f"The conversation's directory cannot be used: {error}", retry_after=5) from error
             process = await ClaudeProcess.spawn(
@@ -57,6 +57,7 @@ class ClaudeLauncher:
                 cli_session_id=session,
                 guard=self._guard,
                 retry_s=self._retry_s,
+                cost=cost,
             )
             try:
                 await process.initialize(launch.profile.system, timeout_s=self._start_s)
@@ -65,12 +66,13 @@ class ClaudeLauncher:
                 raise
             return process
 
-    def _prepare(self, place: Workplace, launch: Launch) -> tuple[list[str], str]:
+    def _prepare(self, place: Workplace, launch: Launch) -> tuple[list[str], str, float]:
         place.create()
-        session, resume_at = str(uuid.uuid4()), None
+        session, resume_at, cost = str(uuid.uuid4()), None, 0.0
         binding = launch.binding
-        if binding is not None and transcript.holds(place, binding.cli_session_id, binding.leaf):
-            session, resume_at = binding.cli_session_id, binding.leaf
+        saved = binding and transcript.saved_cost(place, binding.cli_session_id, binding.leaf)
+        if binding is not None and saved is not None:
+            session, resume_at, cost = binding.cli_session_id, binding.leaf, saved
         elif launch.history:
             session, resume_at = transcript.write(place, launch.history, model=launch.profile.model)
             if binding is not None:
@@ -78,7 +80,7 @@ class ClaudeLauncher:
         argv = self._installation.argv(
             launch.profile, session=session, resume=resume_at is not None, resume_at=resume_at
         )
-        return argv, session
+        return argv, session, cost
 
     def forget(self, key: str) -> None:
         """Remove the conversation's folder."""

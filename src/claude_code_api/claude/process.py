@@ -36,13 +36,13 @@ class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, *, cli_session_id: str, guard: Guard, retry_s: float
+        self, process: asyncio.subprocess.Process, *, cli_session_id: str, guard: Guard, retry_s: float, cost: float
     ) -> None:
         self.cli_session_id = cli_session_id
         self._process = process
         self._guard = guard
         self._retry_ms = retry_s * 1000
-        self._cost = 0.0
+        self._cost_before = self._cost = cost
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
         self._replies: dict[str, asyncio.Future[Frame]] = {}
@@ -55,9 +55,17 @@ class ClaudeProcess:
 
     @classmethod
     async def spawn(
-        cls, argv: list[str], *, env: dict[str, str], cwd: str, cli_session_id: str, guard: Guard, retry_s: float
+        cls,
+        argv: list[str],
+        *,
+        env: dict[str, str],
+        cwd: str,
+        cli_session_id: str,
+        guard: Guard,
+        retry_s: float,
+        cost: float,
     ) -> ClaudeProcess:
-        """Start a child in a process group of its own. Raises StartFailed."""
+        """Start a child in a process group of its own. `cost` is what it will count on from. Raises StartFailed."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *argv,
@@ -72,12 +80,17 @@ class ClaudeProcess:
         except OSError as error:
             raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error
         guard.add(process.pid)
-        return cls(process, cli_session_id=cli_session_id, guard=guard, retry_s=retry_s)
+        return cls(process, cli_session_id=cli_session_id, guard=guard, retry_s=retry_s, cost=cost)
 
     @property
     def pid(self) -> int:
         """The process id, and its group's."""
         return self._process.pid
+
+    @property
+    def cost_usd(self) -> float:
+        """What this process has spent, turns that were cut included."""
+        return self._cost - self._cost_before
 
     async def initialize(self, system: str, *, timeout_s: float) -> None:
         """Do the handshake. Raises StartFailed when the child refuses, dies or takes too long; it is not stopped."""
@@ -91,7 +104,7 @@ class ClaudeProcess:
 
     def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
         """Send a user message, word for word: no slash command, no file mention (`client_composed`)."""
-        self._reader = TurnReader(turn, cost_before=self._cost, retry_ms=self._retry_ms)
+        self._reader = TurnReader(turn, retry_ms=self._retry_ms)
         self._emit = emit
         self.last_frame_at = self._loop.time()
         text_only = len(content) == 1 and content[0]["type"] == "text"
@@ -205,13 +218,12 @@ class ClaudeProcess:
             self._answered(frame["response"])
         elif kind == "control_request":
             self._refuse(frame)
-        elif self._reader is not None:
-            for event in self._reader.feed(frame):
-                if self._emit is not None:
-                    self._emit(event)
-            self._cost = self._reader.cost_total
+        else:
             if kind == "result":
                 self._cost = max(self._cost, float(frame.get("total_cost_usd") or 0.0))
+            for event in self._reader.feed(frame) if self._reader is not None else ():
+                if self._emit is not None:
+                    self._emit(event)
 
     def _answered(self, response: dict[str, Any]) -> None:
         reply = self._replies.get(response.get("request_id", ""))

@@ -25,14 +25,21 @@ def path_of(place: Workplace, session: str) -> Path:
     return place.config / "projects" / slug / f"{session}.jsonl"
 
 
-def holds(place: Workplace, session: str, leaf: str) -> bool:
-    """Whether the transcript exists and has the entry `leaf`: a killed CLI may not have written its last turn."""
-    needle = f'"uuid":"{leaf}"'
+def saved_cost(place: Workplace, session: str, leaf: str) -> float | None:
+    """What the session had cost when its process last ended well, in USD: a resumed process counts on from there.
+
+    None when the transcript is missing or lacks the entry `leaf`: a killed CLI may not have written its last turn.
+    """
+    needle, whole, cost = f'"uuid":"{leaf}"', False, 0.0
     try:
         with path_of(place, session).open(encoding="utf-8", errors="replace") as lines:
-            return any(needle in line and line.endswith("}\n") for line in lines)
-    except FileNotFoundError:
-        return False
+            for line in lines:
+                whole = whole or (needle in line and line.endswith("}\n"))
+                if line.startswith('{"type":"cost-state"'):
+                    cost = float(json.loads(line).get("totalCostUSD") or 0.0)
+    except (FileNotFoundError, ValueError):
+        return None
+    return cost if whole else None
 
 
 def write(place: Workplace, history: Sequence[Message], *, model: str) -> tuple[str, str]:

@@ -113,7 +113,6 @@ class TurnCompleted:
     stop_reason: str
     model: str
     usage: Usage
-    cost_usd: float
     leaf: str | None
     messages: tuple[Message, ...] = field(default=())
 

@@ -19,11 +19,8 @@ Body = dict[str, Any]
 
 _DIRECTIVE = re.compile(r"\[\[offline: *([a-z-]+) *([^\]]*)\]\]")
 _REMINDER = re.compile(r"\s*<system-reminder>.*</system-reminder>\s*", re.S)
-_REMEMBER = re.compile(
-    r"\bremember (?:that )?(?:(?:the|my|this|a) )?((?:[a-z]+ ){0,3}?)(?:is |: ?|= ?)?"
-    r"[\"']?([\w-]*[\w])[\"']?(?=[.!,;)]|\s*$|\s)",
-    re.I,
-)
+_REMEMBER = re.compile(r"\bremember:? ([^.!?,;\n]+)", re.I)
+_FILLER = frozenset({"that", "the", "my", "this", "a", "an", "please", "for", "me", "number:"})
 _MY = re.compile(r"\bmy ([a-z]+(?: [a-z]+)?) is [\"']?([\w-]+)", re.I)
 STRUCTURED_OUTPUT = "StructuredOutput"
 
@@ -150,15 +147,23 @@ def _recall(said: list[tuple[str, str]], texts: list[str], last: str) -> str | N
 
 
 def _facts(texts: list[str]) -> list[tuple[str, str]]:
-    """What the user asked to be remembered, in order: (label, value)."""
+    """What the user asked to be remembered, in order: (label, value). Questions tell nothing."""
     facts = []
     for text in texts:
-        if "?" in text and "remember" not in text.split("?")[-1].lower() and "did i" in text.lower():
-            continue
-        found = [(label.strip().lower(), value) for label, value in _REMEMBER.findall(text)]
-        found = found or [(label.lower(), value) for label, value in _MY.findall(text)]
-        facts += found
+        for sentence in re.split(r"(?<=[.!?\n])\s+", text):
+            if sentence.rstrip().endswith("?"):
+                continue
+            found = [_fact(clause) for clause in _REMEMBER.findall(sentence)]
+            facts += found or [(label.lower(), value) for label, value in _MY.findall(sentence)]
     return facts
+
+
+def _fact(clause: str) -> tuple[str, str]:
+    """`the number 42`, `my name is Ada`, `banana`: what it is called, and what it is."""
+    words = [word.strip("\"'“”‘’") for word in clause.split()]
+    words = [word for word in words if word.lower() not in _FILLER] or [clause.strip()]
+    label = [word.lower().rstrip(":") for word in words[:-1] if word.lower() not in ("is", "=")]
+    return " ".join(label), words[-1]
 
 
 def _tool_calls(body: Body, last: str) -> list[Body]:
@@ -190,7 +195,7 @@ def _usage(body: Body, blocks: list[Body]) -> dict[str, int]:
     """Everything before the last message counts as read from the cache, as it would be in a live conversation."""
     messages = body.get("messages", [])
     before = [body.get("system") or [], body.get("tools") or [], *messages[:-1]]
-    cached = count_tokens(before) if len(messages) > 1 else 0
+    cached = count_tokens(before) if any(message["role"] == "assistant" for message in messages) else 0
     return {
         "input_tokens": count_tokens(messages[-1:]) + (0 if cached else count_tokens(before)),
         "cache_read_input_tokens": cached,

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import uvicorn
@@ -38,6 +38,8 @@ def _error(status: int, message: str, headers: dict[str, str] | None = None) -> 
 
 async def _messages(request: Request) -> Response:
     body = await request.json()
+    if request.app.state.seen is not None:
+        request.app.state.seen(body)
     directives = Directives.read(last_text(body))
     if directives.hang:
         await asyncio.sleep(3600)
@@ -114,22 +116,24 @@ async def _hello(request: Request) -> Response:
     return JSONResponse({"model": "offline", "note": "a stand-in for trying things out"})
 
 
-def create_app() -> Starlette:
-    """The offline model as an ASGI application."""
-    return Starlette(
+def create_app(seen: Callable[[dict[str, Any]], None] | None = None) -> Starlette:
+    """The offline model as an ASGI application. `seen` is called with the body of each Messages request."""
+    app = Starlette(
         routes=[
             Route("/v1/messages", _messages, methods=["POST"]),
             Route("/v1/messages/count_tokens", _count, methods=["POST"]),
             Route("/", _hello, methods=["GET", "HEAD"]),
         ]
     )
+    app.state.seen = seen
+    return app
 
 
 class OfflineModel:
     """Runs the offline model in a thread with an event loop of its own; use as a context manager."""
 
-    def __init__(self, port: int = 0) -> None:
-        config = uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="error", lifespan="off")
+    def __init__(self, port: int = 0, seen: Callable[[dict[str, Any]], None] | None = None) -> None:
+        config = uvicorn.Config(create_app(seen), host="127.0.0.1", port=port, log_level="error", lifespan="off")
         self._server = uvicorn.Server(config)
         self._socket = config.bind_socket()
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)

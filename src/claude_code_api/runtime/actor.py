@@ -116,6 +116,7 @@ class Actor:
         self._profile: Profile | None = None
         self._context: list[Message] = []
         self._start_kind: StartKind | None = None
+        self._cost_seen = 0.0
 
     @property
     def state(self) -> State:
@@ -241,10 +242,11 @@ class Actor:
             self.post(ev.StartFailed(epoch))
             return
         self._agent = task.result()
+        self._cost_seen = 0.0
         kind = self._start_kind or StartKind.COLD
         self._host.stats.counts["resumed" if kind is StartKind.RESUMED else "started"] += 1
         self._tell("session_resumed" if kind is StartKind.RESUMED else "session_created", start=kind.value)
-        self._host.tasks.spawn(self._await_exit(self._agent, epoch), f"exit-{self.key}")
+        self._host.tasks.spawn(self._await_exit(self._agent, epoch), f"exit-{self.key}", detached=True)
         self.post(ev.ProcessReady(epoch))
 
     async def _await_exit(self, agent: Agent, epoch: int) -> None:
@@ -301,12 +303,17 @@ class Actor:
         self._binding = Binding(self._agent.cli_session_id, event.leaf) if event.leaf else None
         self.turns += 1
         self.usage += event.usage
-        self.cost_usd += event.cost_usd
+        self._account(self._agent)
         self.last_used_at = time.time()
         self._host.stats.counts["turns"] += 1
 
+    def _account(self, agent: Agent) -> None:
+        self.cost_usd += agent.cost_usd - self._cost_seen
+        self._cost_seen = agent.cost_usd
+
     async def _undo(self, agent: Agent, turn_id: str, epoch: int) -> None:
         clean = await agent.undo(turn_id)
+        self._account(agent)
         if not clean:
             self._tell("turn_not_undone", turn=turn_id)
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))

@@ -55,6 +55,11 @@ class Agent(Protocol):
         ...
 
     @property
+    def cost_usd(self) -> float:
+        """What this process has spent so far, turns that were cut included."""
+        ...
+
+    @property
     def last_frame_at(self) -> float:
         """When it last said anything, on the event loop's clock."""
         ...

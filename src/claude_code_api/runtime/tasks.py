@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine
 from typing import Any
 
@@ -17,9 +18,10 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        """Start a task. Its failure is logged under `name`."""
-        task = asyncio.create_task(coroutine, name=name)
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str, *, detached: bool = False) -> asyncio.Task[Any]:
+        """Start a task. Its failure is logged under `name`; `detached` leaves the request's id out of its logs."""
+        context = contextvars.Context() if detached else None
+        task = asyncio.create_task(coroutine, name=name, context=context)
         self._running.add(task)
         task.add_done_callback(self._done)
         return task
