@@ -12,6 +12,7 @@ from typing import Any
 from claude_code_api.claude.failures import failure_of_result, failure_of_retry
 from claude_code_api.core.turn import (
     AnswerRestarted,
+    AnswerStarted,
     Block,
     Message,
     TextDelta,
@@ -83,8 +84,8 @@ class TurnReader:
             restarted, self._open_text = self._open_text, False
             self._model = event["message"]["model"]
             self._streamed.add(event["message"]["id"])
-            if restarted:
-                return (AnswerRestarted(),)
+            started = AnswerStarted(self._model)
+            return (AnswerRestarted(), started) if restarted else (started,)
         elif kind == "message_stop":
             self._open_text = False
         return ()

@@ -70,7 +70,7 @@ class ClaudeLauncher:
         place.create()
         session, resume_at, cost = str(uuid.uuid4()), None, 0.0
         binding = launch.binding
-        saved = binding and transcript.saved_cost(place, binding.cli_session_id, binding.leaf)
+        saved = None if binding is None else transcript.saved_cost(place, binding.cli_session_id, binding.leaf)
         if binding is not None and saved is not None:
             session, resume_at, cost = binding.cli_session_id, binding.leaf, saved
         elif launch.history:

@@ -77,6 +77,13 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerStarted:
+    """The model begins a message; `model` is the one that answers."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class TextDelta:
     """More of the answer's text."""
 
@@ -124,4 +131,6 @@ class TurnFailed:
     error: GatewayError
 
 
-TurnEvent: TypeAlias = TurnStarted | TextDelta | ThinkingDelta | AnswerRestarted | TurnCompleted | TurnFailed
+TurnEvent: TypeAlias = (
+    TurnStarted | AnswerStarted | TextDelta | ThinkingDelta | AnswerRestarted | TurnCompleted | TurnFailed
+)

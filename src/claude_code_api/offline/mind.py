@@ -160,7 +160,7 @@ def _facts(texts: list[str]) -> list[tuple[str, str]]:
 
 def _fact(clause: str) -> tuple[str, str]:
     """`the number 42`, `my name is Ada`, `banana`: what it is called, and what it is."""
-    words = [word.strip("\"'“”‘’") for word in clause.split()]
+    words = [word.strip("\"'\u201c\u201d\u2018\u2019") for word in clause.split()]
     words = [word for word in words if word.lower() not in _FILLER] or [clause.strip()]
     label = [word.lower().rstrip(":") for word in words[:-1] if word.lower() not in ("is", "=")]
     return " ".join(label), words[-1]

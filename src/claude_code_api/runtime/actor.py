@@ -21,6 +21,7 @@ from claude_code_api.core.conversation import same_history
 from claude_code_api.core.events import CutReason, Refusal, StopReason
 from claude_code_api.core.session import Session, State
 from claude_code_api.core.turn import (
+    AnswerStarted,
     Message,
     StartKind,
     TurnCompleted,
@@ -85,6 +86,7 @@ class Turn:
     stream: TurnStream = field(default_factory=TurnStream)
     start: StartKind = StartKind.LIVE
     sent_at: float | None = None
+    answering: bool = False
     first_token_at: float | None = None
 
 
@@ -287,7 +289,8 @@ class Actor:
             self._end(turn, event)
             self.post(ev.TurnBroken(epoch))
         else:
-            if turn.first_token_at is None:
+            turn.answering = True
+            if turn.first_token_at is None and not isinstance(event, AnswerStarted):
                 turn.first_token_at = now
                 self._host.stats.first_token(turn.start, now - turn.requested_at)
             turn.stream.put(event)

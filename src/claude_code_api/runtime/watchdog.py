@@ -21,10 +21,10 @@ class Limits:
 
 
 class Watched(Protocol):
-    """The times of a turn, on the event loop's clock."""
+    """A turn: when it was sent, on the event loop's clock, and whether the model has begun to answer."""
 
     sent_at: float | None
-    first_token_at: float | None
+    answering: bool
 
 
 async def watch(turn: Watched, agent: Agent, limits: Limits, running: Callable[[], bool]) -> TurnTimeout | None:
@@ -40,7 +40,7 @@ async def watch(turn: Watched, agent: Agent, limits: Limits, running: Callable[[
                 f"Claude Code said nothing for {limits.silence_s:g} s ([claude] silence_seconds).",
             ),
         ]
-        if turn.first_token_at is None:
+        if not turn.answering:
             deadlines.append(
                 (
                     turn.sent_at + limits.first_event_s,

@@ -6,6 +6,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -20,6 +21,7 @@ from claude_code_api.api.sse import EventStream, data
 from claude_code_api.core.identity import explicit_id
 from claude_code_api.core.turn import (
     AnswerRestarted,
+    AnswerStarted,
     StartKind,
     TextDelta,
     ThinkingDelta,
@@ -90,16 +92,20 @@ class _Peekable:
         self._stream = ticket.turn.stream
         self._first: TurnEvent | None = None
         self.start: StartKind | None = None
+        self.model: str | None = None
 
     async def peek(self, seconds: float) -> TurnEvent | None:
         """The first event of the answer, None when it takes longer than `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 async for event in self._stream:
-                    if not isinstance(event, TurnStarted):
+                    if isinstance(event, TurnStarted):
+                        self.start = event.start
+                    elif isinstance(event, AnswerStarted):
+                        self.model = event.model
+                    else:
                         self._first = event
                         return event
-                    self.start = event.start
         except TimeoutError:
             return None
         return None
@@ -117,8 +123,11 @@ async def _frames(
 ) -> AsyncIterator[bytes]:
     opened = False
     async for event in events.events():
-        if not opened and not isinstance(event, TurnStarted | TurnFailed):
+        if isinstance(event, AnswerStarted):
+            events.model = event.model
+        elif not opened and not isinstance(event, TurnStarted | TurnFailed):
             opened = True
+            head = replace(head, model=events.model or head.model)
             yield data(head.opening())
         if isinstance(event, TextDelta) or (isinstance(event, ThinkingDelta) and reasoning):
             yield data(head.delta(event))
