@@ -64,7 +64,7 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
         try:
             yield
         finally:
-            await manager.shutdown(settings.server.shutdown_grace_seconds)
+            await manager.shutdown()
             guard.close()
 
     app = FastAPI(
@@ -104,6 +104,7 @@ def _manager(settings: Settings, cli: Installation, root: Path, guard: Guard) ->
             idle_s=claude.session_idle_seconds,
             max_queued_turns=claude.max_queued_turns,
             interactive=claude.use_interactive_sessions,
+            grace_s=settings.server.shutdown_grace_seconds,
         ),
         Limits(
             first_event_s=claude.first_event_seconds, silence_s=claude.silence_seconds, turn_s=claude.timeout_seconds

@@ -30,7 +30,7 @@ class TurnReader:
     """Reads the frames of one turn.
 
     `turn` is the uuid of our user frame; `retry_ms` is how long the CLI may wait for its own retries before the turn is
-    given up.
+    given up. `over` once the turn has ended; `compacted` once the CLI has replaced its context by a summary.
     """
 
     def __init__(self, turn: str, *, retry_ms: float) -> None:
@@ -39,6 +39,7 @@ class TurnReader:
         self._waited_ms = 0.0
         self._started = False
         self.over = False
+        self.compacted = False
         self._model = ""
         self._error_kind: str | None = None
         self._leaf: str | None = None
@@ -59,18 +60,20 @@ class TurnReader:
         if not self._started or frame.get("parent_tool_use_id") is not None:
             return ()
         if kind == "stream_event":
-            return self._stream_event(frame["event"])
+            return self._stream_event(frame["event"], abandoned="abandoned_blocks" in frame)
         if kind == "assistant":
             return self._assistant(frame)
         if kind == "user":
             self._gather("user", frame["uuid"], frame["message"]["content"], frame["uuid"])
         elif kind == "system" and frame.get("subtype") == "api_retry":
             return self._retry(frame)
+        elif kind == "system" and frame.get("subtype") == "compact_boundary":
+            self.compacted = True
         elif kind == "result":
             return self._result(frame)
         return ()
 
-    def _stream_event(self, event: Frame) -> Iterable[TurnEvent]:
+    def _stream_event(self, event: Frame, *, abandoned: bool) -> Iterable[TurnEvent]:
         kind = event["type"]
         if kind == "content_block_delta":
             delta = event["delta"]
@@ -87,7 +90,8 @@ class TurnReader:
             started = AnswerStarted(self._model)
             return (AnswerRestarted(), started) if restarted else (started,)
         elif kind == "message_stop":
-            self._open_text = False
+            # A stream that broke upstream is closed as well, and marked: what it said will be said again.
+            self._open_text = self._open_text and abandoned
         return ()
 
     def _assistant(self, frame: Frame) -> Iterable[TurnEvent]:

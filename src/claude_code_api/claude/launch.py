@@ -118,8 +118,8 @@ class Installation:
     environment: Mapping[str, str]
     simple: bool
 
-    def argv(self, profile: Profile, *, session: str, resume_at: str | None = None, resume: bool = False) -> list[str]:
-        """The command line of a child. `session` names its transcript; `resume_at` cuts it after that entry."""
+    def argv(self, profile: Profile, *, session: str, resume_at: str | None) -> list[str]:
+        """The command line of a child: a fresh `session`, or one that goes on after its transcript's `resume_at`."""
         argv = [
             self.command,
             "--print",
@@ -133,12 +133,9 @@ class Installation:
             "--system-prompt-snapshot=off",
             f"--model={profile.model}",
         ]
-        if not resume:
+        if resume_at is None:
             return [*argv, f"--session-id={session}"]
-        argv.append(f"--resume={session}")
-        if resume_at is not None:
-            argv.append(f"--resume-session-at={resume_at}")
-        return argv
+        return [*argv, f"--resume={session}", f"--resume-session-at={resume_at}"]
 
     def env(self, place: Workplace) -> dict[str, str]:
         """The whole environment of a child."""

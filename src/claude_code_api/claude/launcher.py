@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -17,6 +18,15 @@ from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.ports import Launch
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Transcript:
+    """What a child goes on from: its session, the entry to go on after (None for a fresh one), its cost so far."""
+
+    session: str
+    leaf: str | None
+    cost: float
 
 
 class ClaudeLauncher:
@@ -43,44 +53,56 @@ class ClaudeLauncher:
         self._starts = asyncio.Semaphore(concurrent_starts)
 
     async def start(self, launch: Launch) -> ClaudeProcess:
-        """Start a child and wait until it is ready. Raises StartFailed; what was started is then reaped."""
+        """Start a child and wait until it is ready. Raises StartFailed; what was started is then reaped.
+
+        A transcript that cannot be resumed is rebuilt from the history, once.
+        """
         async with self._starts:
             place = Workplace(self._root / launch.key)
             try:
-                argv, session, cost = self._prepare(place, launch)
+                place.create()
+                resumable = self._find(place, launch)
+                if resumable is not None:
+                    try:
+                        return await self._spawn(place, launch, resumable)
+                    except StartFailed as error:
+                        log.warning("resume_failed", key=launch.key, reason=error.message)
+                return await self._spawn(place, launch, self._rebuild(place, launch))
             except OSError as error:
                 raise StartFailed(f"The conversation's directory cannot be used: {error}", retry_after=5) from error
-            process = await ClaudeProcess.spawn(
-                argv,
-                env=self._installation.env(place),
-                cwd=str(place.work),
-                cli_session_id=session,
-                guard=self._guard,
-                retry_s=self._retry_s,
-                cost=cost,
-            )
-            try:
-                await process.initialize(launch.profile.system, timeout_s=self._start_s)
-            except BaseException:
-                await asyncio.shield(process.stop(flush=False))
-                raise
-            return process
 
-    def _prepare(self, place: Workplace, launch: Launch) -> tuple[list[str], str, float]:
-        place.create()
-        session, resume_at, cost = str(uuid.uuid4()), None, 0.0
-        binding = launch.binding
-        saved = None if binding is None else transcript.saved_cost(place, binding.cli_session_id, binding.leaf)
-        if binding is not None and saved is not None:
-            session, resume_at, cost = binding.cli_session_id, binding.leaf, saved
-        elif launch.history:
-            session, resume_at = transcript.write(place, launch.history, model=launch.profile.model)
-            if binding is not None:
-                log.warning("transcript_rebuilt", key=launch.key, messages=len(launch.history))
-        argv = self._installation.argv(
-            launch.profile, session=session, resume=resume_at is not None, resume_at=resume_at
+    def _find(self, place: Workplace, launch: Launch) -> _Transcript | None:
+        """The CLI's own transcript, when it is whole."""
+        if launch.binding is None:
+            return None
+        session, leaf = launch.binding.cli_session_id, launch.binding.leaf
+        cost = transcript.saved_cost(place, session, leaf)
+        return None if cost is None else _Transcript(session, leaf, cost)
+
+    def _rebuild(self, place: Workplace, launch: Launch) -> _Transcript:
+        """A new transcript of the history; an empty history needs none."""
+        if not launch.history:
+            return _Transcript(str(uuid.uuid4()), None, 0.0)
+        if launch.binding is not None:
+            log.warning("transcript_rebuilt", key=launch.key, messages=len(launch.history))
+        return _Transcript(*transcript.write(place, launch.history, model=launch.profile.model), 0.0)
+
+    async def _spawn(self, place: Workplace, launch: Launch, basis: _Transcript) -> ClaudeProcess:
+        process = await ClaudeProcess.spawn(
+            self._installation.argv(launch.profile, session=basis.session, resume_at=basis.leaf),
+            env=self._installation.env(place),
+            cwd=str(place.work),
+            cli_session_id=basis.session,
+            guard=self._guard,
+            retry_s=self._retry_s,
+            cost=basis.cost,
         )
-        return argv, session, cost
+        try:
+            await process.initialize(launch.profile.system, timeout_s=self._start_s)
+        except BaseException:
+            await asyncio.shield(process.stop(flush=False))
+            raise
+        return process
 
     def forget(self, key: str) -> None:
         """Remove the conversation's folder."""

@@ -120,8 +120,13 @@ class ClaudeProcess:
         )
 
     async def undo(self, turn: str) -> bool:
-        """Interrupt the turn if it runs, and rewind the conversation to before its message."""
+        """Interrupt the turn if it runs, and rewind the conversation to before its message.
+
+        A context that was compacted during the turn cannot be had back here, only from the transcript: False.
+        """
         self._emit = None
+        if self._reader is not None and self._reader.compacted:
+            return False
         request = {"subtype": "rewind_conversation", "target_message_uuid": turn, "interrupt_if_running": True}
         try:
             reply = await self._request(request, _UNDO_S)

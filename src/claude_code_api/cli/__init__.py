@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from claude_code_api import __version__
-from claude_code_api.cli import config, serve
+from claude_code_api.cli import bench, config, serve
 from claude_code_api.errors import ConfigError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("config")(config.show)
+app.command("bench")(bench.bench)
 
 
 @app.command("version")

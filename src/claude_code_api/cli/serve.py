@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,16 +77,19 @@ def _run(settings: Settings, listener: socket.socket, address: str, *, offline: 
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which tells the sessions at the first signal that the end is near."""
+    """uvicorn, which tells the sessions at the first signal that the end is near, and exits with 0 after a drain."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._fastapi = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if not self.should_exit and hasattr(self._fastapi.state, "context"):
+        """The first signal drains; another Ctrl-C stops waiting (the guard then ends what is left)."""
+        if self.should_exit:
+            self.force_exit = self.force_exit or sig == signal.SIGINT
+        elif hasattr(self._fastapi.state, "context"):
             self._fastapi.state.context.manager.begin_drain_soon()
-        super().handle_exit(sig, frame)
+        self.should_exit = True
 
 
 def _banner(address: str, *, offline: bool) -> None:

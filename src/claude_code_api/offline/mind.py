@@ -112,7 +112,7 @@ def _said(body: Body) -> list[tuple[str, str]]:
 def _text(body: Body, said: list[tuple[str, str]], texts: list[str], last: str, directives: Directives) -> str:
     if directives.words:
         return " ".join(f"word{number}" for number in range(1, directives.words + 1))
-    blocks = _blocks(body["messages"][-1])
+    blocks = _newest(body)
     if results := [block for block in blocks if block["type"] == "tool_result"]:
         return "The tool answered: " + "; ".join(_plain(result.get("content", "")) for result in results)
     if images := [block for block in blocks if block["type"] == "image"]:
@@ -168,7 +168,7 @@ def _fact(clause: str) -> tuple[str, str]:
 
 def _tool_calls(body: Body, last: str) -> list[Body]:
     tools = [tool for tool in body.get("tools") or () if "input_schema" in tool]
-    if not tools or any(block["type"] == "tool_result" for block in _blocks(body["messages"][-1])):
+    if not tools or any(block["type"] == "tool_result" for block in _newest(body)):
         return []
     structured = [tool for tool in tools if tool["name"] == STRUCTURED_OUTPUT]
     asked = last.lower()
@@ -204,8 +204,10 @@ def _usage(body: Body, blocks: list[Body]) -> dict[str, int]:
     }
 
 
-def _blocks(message: Body) -> list[Body]:
-    content = message["content"]
+def _newest(body: Body) -> list[Body]:
+    """The blocks of the last message of the dialogue; the CLI adds notes of the role `system` after it."""
+    dialogue = [message for message in body["messages"] if message["role"] != "system"]
+    content = dialogue[-1]["content"] if dialogue else ""
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 

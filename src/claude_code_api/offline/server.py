@@ -133,7 +133,7 @@ class OfflineModel:
     """Runs the offline model in a thread with an event loop of its own; use as a context manager."""
 
     def __init__(self, port: int = 0, seen: Callable[[dict[str, Any]], None] | None = None) -> None:
-        config = uvicorn.Config(create_app(seen), host="127.0.0.1", port=port, log_level="error", lifespan="off")
+        config = uvicorn.Config(create_app(seen), host="127.0.0.1", port=port, log_level="critical", lifespan="off")
         self._server = uvicorn.Server(config)
         self._socket = config.bind_socket()
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)

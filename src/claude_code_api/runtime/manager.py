@@ -39,6 +39,7 @@ class ManagerSettings:
     idle_s: float
     max_queued_turns: int
     interactive: bool
+    grace_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +210,17 @@ class SessionManager:
                     actor.post(ev.StopWanted(StopReason.IDLE))
 
     def begin_drain(self) -> None:
-        """Take nothing new, answer what waits, stop what idles, let what runs finish. Safe to call twice."""
+        """Take nothing new, answer what waits, stop what idles, let what runs finish within the grace time.
+
+        Safe to call twice.
+        """
         if not self._draining:
             self._draining = True
             log.info("draining", processes=self.processes)
             for actor in self.conversations():
                 actor.post(ev.Drained())
             self._note_quiet()
+            self.tasks.spawn(self._cut_after_grace(), "grace")
 
     def _note_quiet(self) -> None:
         if self._draining and not self.processes:
@@ -226,14 +231,17 @@ class SessionManager:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.begin_drain)
 
-    async def shutdown(self, grace_s: float) -> None:
-        """Drain; after `grace_s` seconds cut what still runs. Returns when no process is left."""
-        self.begin_drain()
+    async def _cut_after_grace(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
+            async with asyncio.timeout(self.settings.grace_s):
                 await self._quiet.wait()
         for actor in self.conversations():
             actor.cut_current(CutReason.CANCELLED, ShuttingDown("The server shut down during the turn.", retry_after=5))
+
+    async def shutdown(self) -> None:
+        """Drain; returns when no process is left."""
+        self.begin_drain()
+        await self._quiet.wait()
         if self._janitor is not None:
             self._janitor.cancel()
         await self.tasks.drain()

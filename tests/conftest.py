@@ -1,0 +1,69 @@
+"""What the tests share: the offline model, which records what it was asked, and a server in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from claude_code_api.offline.server import OfflineModel
+from tests.gateway import Gateway
+
+
+class Model:
+    """The offline model, and the requests that reached it."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.server = OfflineModel(seen=self.requests.append)
+
+    def asked(self, needle: str) -> list[dict[str, Any]]:
+        """The requests whose last user message contains `needle`."""
+        return [body for body in self.requests if needle in str(_last_of_user(body))]
+
+    def dialogue(self, needle: str) -> list[tuple[str, str]]:
+        """The dialogue of the only request whose last user message contains `needle`: (role, text), reminders left out."""
+        (body,) = self.asked(needle)
+        dialogue = []
+        for message in body["messages"]:
+            content = message["content"]
+            texts = [content] if isinstance(content, str) else [block.get("text", "") for block in content]
+            said = "".join(text for text in texts if not text.lstrip().startswith("<system-reminder>"))
+            if message["role"] != "system":
+                dialogue.append((message["role"], said))
+        return dialogue
+
+
+def _last_of_user(body: dict[str, Any]) -> Any:
+    return [message for message in body["messages"] if message["role"] == "user"][-1]
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[Model]:
+    """The offline model of the whole run."""
+    model = Model()
+    with model.server:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def gateway(model: Model) -> Iterator[Gateway]:
+    """A server with the default settings, shared: give each test a conversation id of its own."""
+    server = Gateway(model.server.url, {"claude__upstream_retry_seconds": 0.5})
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_gateway(model: Model) -> Iterator[Callable[..., Gateway]]:
+    """Start servers with settings of the test's own."""
+    started: list[Gateway] = []
+
+    def start(settings: dict[str, Any] | None = None, env: dict[str, str] | None = None) -> Gateway:
+        started.append(Gateway(model.server.url, settings, env))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()

@@ -1,0 +1,159 @@
+"""A real server in a process of its own, for tests: the real CLI, the offline model, a real socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+MARK = "CLAUDE_CODE_API_INSTANCE="
+
+
+class Gateway:
+    """`claude-code-api serve` with settings of its own. `settings` are `section__key` names as in the environment."""
+
+    def __init__(
+        self, model_url: str, settings: dict[str, Any] | None = None, env: dict[str, str] | None = None
+    ) -> None:
+        self.data_dir = Path(tempfile.mkdtemp(prefix="cca-"))
+        self._log = (self.data_dir / "stderr.log").open("w+")
+        own = {f"CLAUDE_CODE__{name.upper()}": _text(value) for name, value in (settings or {}).items()}
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "claude_code_api",
+                "serve",
+                "--port",
+                "0",
+                "--data-dir",
+                str(self.data_dir / "data"),
+            ],
+            cwd=self.data_dir,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.data_dir),
+                "ANTHROPIC_BASE_URL": model_url,
+                "ANTHROPIC_API_KEY": "test-key",
+                **own,
+                **(env or {}),
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        self.url = self._wait_until_up()
+        self.http = httpx.Client(base_url=self.url, timeout=60)
+
+    def _wait_until_up(self) -> str:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and self.process.poll() is None:
+            found = re.search(r"Claude Code API on (http://\S+)", self.log())
+            if found is not None:
+                try:
+                    httpx.get(f"{found[1]}/health", timeout=5)
+                except httpx.TransportError:
+                    time.sleep(0.05)
+                    continue
+                return found[1]
+            time.sleep(0.05)
+        raise AssertionError(f"the server did not come up:\n{self.log()}")
+
+    def log(self) -> str:
+        """What it has printed so far."""
+        return Path(self._log.name).read_text()
+
+    def ask(self, text: str, conversation_id: str | None = None, **extra: Any) -> httpx.Response:
+        """Send one user message."""
+        body = {"model": "sonnet", "messages": [{"role": "user", "content": text}], **extra}
+        if conversation_id is not None:
+            body["conversation_id"] = conversation_id
+        return self.http.post("/v1/chat/completions", json=body)
+
+    def session(self, conversation_id: str) -> dict[str, Any]:
+        """What /v1/sessions says of a conversation."""
+        answer = self.http.get(f"/v1/sessions/{conversation_id}")
+        assert answer.status_code == 200, answer.text
+        session: dict[str, Any] = answer.json()
+        return session
+
+    def pid(self, conversation_id: str) -> int:
+        """The conversation's live process."""
+        pid = self.session(conversation_id)["pid"]
+        assert isinstance(pid, int)
+        return pid
+
+    def counter(self, name: str) -> int:
+        """One of the counters of /stats."""
+        count: int = self.http.get("/stats").json()["counters"][name]
+        return count
+
+    def children(self) -> list[psutil.Process]:
+        """The live Claude Code processes of this server."""
+        try:
+            return [
+                child
+                for child in psutil.Process(self.process.pid).children(recursive=True)
+                if "claude" in Path((child.cmdline() or [""])[0]).name and child.status() != psutil.STATUS_ZOMBIE
+            ]
+        except psutil.NoSuchProcess:
+            return []
+
+    def stop(self) -> None:
+        """SIGTERM, wait, clean up."""
+        self.http.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=60)
+        self._log.close()
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def text_of(answer: httpx.Response) -> str:
+    """The assistant's words of a whole answer."""
+    assert answer.status_code == 200, f"{answer.status_code} {answer.text}"
+    content: str = answer.json()["choices"][0]["message"]["content"]
+    return content
+
+
+def chunks_of(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The JSON chunks of an SSE stream, without [DONE] and heartbeats."""
+    for line in lines:
+        if line.startswith("data: ") and line != "data: [DONE]":
+            yield json.loads(line[6:])
+
+
+def eventually(condition: Callable[[], bool], within: float = 5.0) -> None:
+    """Wait until a condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, f"did not become true within {within} s"
+        time.sleep(0.02)
+
+
+def marked_processes(mark: str) -> list[int]:
+    """Every process that carries a server's instance mark, wherever it hangs in the process tree."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK.rstrip("=")) == mark:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
