@@ -1,0 +1,38 @@
+"""Nothing undocumented: every setting, endpoint and error code stands in the docs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from claude_code_api import errors
+from claude_code_api.app import create_app
+from claude_code_api.cli.config import reference
+from claude_code_api.config import Settings
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_settings_page_is_what_the_code_says() -> None:
+    assert (DOCS / "settings.md").read_text() == reference()
+
+
+def test_every_endpoint_is_documented() -> None:
+    page = (DOCS / "api.md").read_text()
+    paths = create_app(Settings(), environ={}).openapi()["paths"]
+    endpoints = [f"{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+    assert len(endpoints) >= 8
+    assert [endpoint for endpoint in endpoints if f"`{endpoint}`" not in page] == []
+
+
+def test_every_error_code_is_documented() -> None:
+    page = (DOCS / "api.md").read_text()
+    source = "".join(path.read_text() for path in (DOCS.parent / "src/claude_code_api/api").rglob("*.py"))
+    codes = {kind.code for kind in _family(errors.GatewayError)} - {errors.ConfigError.code}
+    codes |= set(re.findall(r'_refusal\(\s*\d+,\s*"(\w+)"', source))
+    assert len(codes) >= 20
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+
+
+def _family(root: type[errors.GatewayError]) -> list[type[errors.GatewayError]]:
+    return [root, *(kind for child in root.__subclasses__() for kind in _family(child))]
