@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 from openai import OpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 from tests.gateway import Gateway
 
@@ -75,12 +76,12 @@ def test_the_streaming_helper_accumulates(client: OpenAI) -> None:
 
 
 def test_errors_arrive_as_the_clients_own_types(client: OpenAI) -> None:
-    hello = [{"role": "user", "content": "hello"}]
+    hello: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hello"}]
     with pytest.raises(openai.BadRequestError) as bad:
-        client.chat.completions.create(model="sonnet", messages=hello, n=3)  # type: ignore[call-overload]
+        client.chat.completions.create(model="sonnet", messages=hello, n=3)
     assert bad.value.param == "n"
     with pytest.raises(openai.NotFoundError) as unknown:
-        client.chat.completions.create(model="gpt 17", messages=hello)  # type: ignore[arg-type]
+        client.chat.completions.create(model="gpt 17", messages=hello)
     assert unknown.value.code == "model_not_found"
     with pytest.raises(openai.RateLimitError):
         client.chat.completions.create(model="sonnet", messages=[{"role": "user", "content": "[[offline: error 429]]"}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -24,9 +24,9 @@ log = structlog.get_logger(__name__)
 class _Transcript:
     """What a child goes on from: its session, the entry to go on after (None for a fresh one), its cost so far."""
 
-    session: str
-    leaf: str | None
-    cost: float
+    session: str = field(default_factory=lambda: str(uuid.uuid4()))
+    leaf: str | None = None
+    cost: float = 0.0
 
 
 class ClaudeLauncher:
@@ -61,13 +61,14 @@ class ClaudeLauncher:
             place = Workplace(self._root / launch.key)
             try:
                 place.create()
-                resumable = self._find(place, launch)
+                resumable = await asyncio.to_thread(self._find, place, launch) if launch.binding else None
                 if resumable is not None:
                     try:
                         return await self._spawn(place, launch, resumable)
                     except StartFailed as error:
                         log.warning("resume_failed", key=launch.key, reason=error.message)
-                return await self._spawn(place, launch, self._rebuild(place, launch))
+                basis = await asyncio.to_thread(self._rebuild, place, launch) if launch.history else _Transcript()
+                return await self._spawn(place, launch, basis)
             except OSError as error:
                 raise StartFailed(f"The conversation's directory cannot be used: {error}", retry_after=5) from error
 
@@ -80,12 +81,10 @@ class ClaudeLauncher:
         return None if cost is None else _Transcript(session, leaf, cost)
 
     def _rebuild(self, place: Workplace, launch: Launch) -> _Transcript:
-        """A new transcript of the history; an empty history needs none."""
-        if not launch.history:
-            return _Transcript(str(uuid.uuid4()), None, 0.0)
+        """A new transcript of the history."""
         if launch.binding is not None:
             log.warning("transcript_rebuilt", key=launch.key, messages=len(launch.history))
-        return _Transcript(*transcript.write(place, launch.history, model=launch.profile.model), 0.0)
+        return _Transcript(*transcript.write(place, launch.history, model=launch.profile.model))
 
     async def _spawn(self, place: Workplace, launch: Launch, basis: _Transcript) -> ClaudeProcess:
         process = await ClaudeProcess.spawn(

@@ -66,19 +66,16 @@ class ClaudeProcess:
         cost: float,
     ) -> ClaudeProcess:
         """Start a child in a process group of its own. `cost` is what it will count on from. Raises StartFailed."""
+        creating = Tasks().spawn(_create(argv, env, cwd), "spawn")
         try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=env,
-                cwd=cwd,
-                limit=LINE_LIMIT,
-                start_new_session=True,
-            )
+            process = await asyncio.shield(creating)
         except OSError as error:
             raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error
+        except asyncio.CancelledError:
+            orphan = await creating
+            orphan.kill()
+            await orphan.wait()
+            raise
         guard.add(process.pid)
         return cls(process, cli_session_id=cli_session_id, guard=guard, retry_s=retry_s, cost=cost)
 
@@ -252,3 +249,16 @@ class ClaudeProcess:
     def _fail(self, error: ProcessDied) -> None:
         if self._emit is not None:
             self._emit(TurnFailed(error))
+
+
+async def _create(argv: list[str], env: dict[str, str], cwd: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=env,
+        cwd=cwd,
+        limit=LINE_LIMIT,
+        start_new_session=True,
+    )

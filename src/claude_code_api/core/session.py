@@ -73,6 +73,8 @@ class Session:
         if handler is None:
             raise InvalidTransition(f"{event!r} in state {before}; story: {' | '.join(self.story)}")
         effects = handler(self, event)
+        if isinstance(event, ev.ProcessExited | ev.StartFailed):
+            self.epoch += 1  # what its process still has to say comes too late
         self.story.append(f"{before} {type(event).__name__} -> {self.state}")
         return effects
 

@@ -150,7 +150,6 @@ class Actor:
         if turn_id in self._pending:
             self._cut_errors[turn_id] = error or TurnCancelled("The turn was interrupted.")
             self.post(ev.TurnCut(turn_id, reason))
-            self._cut_errors.pop(turn_id, None)
 
     def cut_current(self, reason: CutReason, error: GatewayError) -> None:
         """End the turn that runs, if one does."""
@@ -367,6 +366,7 @@ class Actor:
 
     def _end(self, turn: Turn, event: TurnEvent) -> None:
         self._pending.pop(turn.id, None)
+        self._cut_errors.pop(turn.id, None)
         turn.stream.put(event)
 
     def _tell(self, event: str, **details: object) -> None:

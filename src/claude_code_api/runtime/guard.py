@@ -11,6 +11,10 @@ import sys
 from pathlib import Path
 from typing import IO
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 
 class Guard:
     """Starts the guard process; `close()` lets it end. Calls are cheap and never block: a line into a pipe."""
@@ -38,12 +42,15 @@ class Guard:
     def _tell(self, line: str) -> None:
         pipe: IO[bytes] | None = self._process.stdin
         assert pipe is not None
-        with contextlib.suppress(BrokenPipeError):
+        try:
             pipe.write(line.encode())
             pipe.flush()
+        except BrokenPipeError:
+            log.error("guard_lost", consequence="a kill -9 of the server would leave its children running")
 
     def close(self) -> None:
         """Let the guard go; it stops whatever is still listed. Blocks for a moment."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait(timeout=10)
