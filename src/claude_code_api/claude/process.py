@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from claude_code_api.claude.child import Child
 from claude_code_api.claude.frames import Frame, TurnReader
 from claude_code_api.core.turn import Block, TurnFailed
 from claude_code_api.errors import ProcessDied, StartFailed
@@ -35,9 +36,7 @@ _FLUSH_S, _TERM_S, _UNDO_S = 5.0, 2.0, 5.0
 class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, *, cli_session_id: str, guard: Guard, retry_s: float, cost: float
-    ) -> None:
+    def __init__(self, process: Child, *, cli_session_id: str, guard: Guard, retry_s: float, cost: float) -> None:
         self.cli_session_id = cli_session_id
         self._process = process
         self._guard = guard
@@ -66,14 +65,14 @@ class ClaudeProcess:
         cost: float,
     ) -> ClaudeProcess:
         """Start a child in a process group of its own. `cost` is what it will count on from. Raises StartFailed."""
-        creating = Tasks().spawn(_create(argv, env, cwd), "spawn")
+        creating = Tasks().spawn(Child.spawn(argv, env=env, cwd=cwd, limit=LINE_LIMIT), "spawn")
         try:
             process = await asyncio.shield(creating)
         except OSError as error:
             raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error
         except asyncio.CancelledError:
             orphan = await creating
-            orphan.kill()
+            os.kill(orphan.pid, signal.SIGKILL)
             await orphan.wait()
             raise
         guard.add(process.pid)
@@ -133,8 +132,7 @@ class ClaudeProcess:
 
     async def stop(self, *, flush: bool) -> None:
         """Close stdin and wait for the flush, then SIGTERM, then SIGKILL to the group; returns when it is reaped."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self._process.stdin.close()
         if flush and await self._gone_within(_FLUSH_S):
             return
         self._signal(signal.SIGTERM)
@@ -159,7 +157,7 @@ class ClaudeProcess:
 
     def _write(self, frame: Frame) -> None:
         stdin = self._process.stdin
-        if stdin is not None and not stdin.is_closing():
+        if not stdin.is_closing():
             stdin.write(json.dumps(frame, separators=(",", ":")).encode() + b"\n")
 
     async def _request(self, request: Frame, timeout_s: float) -> Frame:
@@ -190,7 +188,6 @@ class ClaudeProcess:
             self._gone.set_result("\n".join(self._stderr))
 
     async def _read_stdout(self) -> None:
-        assert self._process.stdout is not None
         while True:
             try:
                 line = await self._process.stdout.readline()
@@ -209,7 +206,6 @@ class ClaudeProcess:
             self._take(frame)
 
     async def _read_stderr(self) -> None:
-        assert self._process.stderr is not None
         with contextlib.suppress(ValueError):
             async for line in self._process.stderr:
                 self._stderr.append(line.decode(errors="replace").strip()[:500])
@@ -249,16 +245,3 @@ class ClaudeProcess:
     def _fail(self, error: ProcessDied) -> None:
         if self._emit is not None:
             self._emit(TurnFailed(error))
-
-
-async def _create(argv: list[str], env: dict[str, str], cwd: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=env,
-        cwd=cwd,
-        limit=LINE_LIMIT,
-        start_new_session=True,
-    )

@@ -121,16 +121,17 @@ class _Peekable:
 async def _frames(
     events: _Peekable, ticket: Ticket, head: Head, *, reasoning: bool, include_usage: bool
 ) -> AsyncIterator[bytes]:
-    opened = False
+    opened, opening = False, b""
     async for event in events.events():
         if isinstance(event, AnswerStarted):
             events.model = event.model
         elif not opened and not isinstance(event, TurnStarted | TurnFailed):
             opened = True
             head = replace(head, model=events.model or head.model)
-            yield data(head.opening())
+            opening = data(head.opening())
         if isinstance(event, TextDelta) or (isinstance(event, ThinkingDelta) and reasoning):
-            yield data(head.delta(event))
+            yield opening + data(head.delta(event))
+            opening = b""
         elif isinstance(event, AnswerRestarted):
             ticket.abandon()
             lost = UpstreamInterrupted(
@@ -142,7 +143,7 @@ async def _frames(
             yield data(envelope(event.error))
             return
         elif isinstance(event, TurnCompleted):
-            yield data(head.closing(event))
+            yield opening + data(head.closing(event))
             if include_usage:
                 yield data(head.usage_chunk(event))
             yield b"data: [DONE]\n\n"

@@ -1,0 +1,93 @@
+"""A child process with pipes, started as cheaply as the platform allows.
+
+`subprocess.Popen` starts a child by vfork; the event loops' own spawn copies the server's page tables first, and stands
+still meanwhile: 4 ms and more in a server of this size, for every session at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import threading
+from asyncio.streams import FlowControlMixin
+from collections.abc import Mapping, Sequence
+from typing import IO
+
+
+class Child:
+    """A running child in a process group of its own. Reaped by itself when it exits."""
+
+    def __init__(
+        self,
+        popen: subprocess.Popen[bytes],
+        stdin: asyncio.StreamWriter,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader,
+        exited: asyncio.Future[int],
+    ) -> None:
+        self.pid = popen.pid
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self._exited = exited
+
+    @classmethod
+    async def spawn(cls, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, limit: int) -> Child:
+        """Start a child; `limit` bounds a line of its output, in bytes. Raises OSError."""
+        popen = _start(argv, env, cwd)
+        exited = _watch(popen)
+        assert popen.stdin is not None
+        assert popen.stdout is not None
+        assert popen.stderr is not None
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.connect_write_pipe(FlowControlMixin, popen.stdin)
+        return cls(
+            popen,
+            asyncio.StreamWriter(transport, protocol, None, loop),
+            await _reader(popen.stdout, limit),
+            await _reader(popen.stderr, limit),
+            exited,
+        )
+
+    async def wait(self) -> int:
+        """Wait until it is reaped; return its exit code, negative for a signal."""
+        return await asyncio.shield(self._exited)
+
+
+def _start(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> subprocess.Popen[bytes]:
+    """Half a millisecond: short enough for the event loop."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, bufsize=0, start_new_session=True
+    )
+
+
+async def _reader(pipe: IO[bytes], limit: int) -> asyncio.StreamReader:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=limit, loop=loop)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader, loop=loop), pipe)
+    return reader
+
+
+def _watch(popen: subprocess.Popen[bytes]) -> asyncio.Future[int]:
+    """A future of the exit code: by pidfd where there is one, else by a thread that waits."""
+    loop = asyncio.get_running_loop()
+    exited: asyncio.Future[int] = loop.create_future()
+    if hasattr(os, "pidfd_open"):
+        descriptor = os.pidfd_open(popen.pid)
+
+        def reap() -> None:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
+            exited.set_result(popen.wait())
+
+        loop.add_reader(descriptor, reap)
+    else:
+
+        def wait() -> None:
+            code = popen.wait()
+            loop.call_soon_threadsafe(exited.set_result, code)
+
+        threading.Thread(target=wait, name=f"wait-{popen.pid}", daemon=True).start()
+    return exited

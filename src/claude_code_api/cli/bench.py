@@ -1,0 +1,121 @@
+"""`claude-code-api bench`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from claude_code_api.bench.measure import ModeReport, Report
+
+
+def bench(
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each side; medians are reported.")] = 9,
+    sessions: Annotated[int, typer.Option(min=0, help="Live sessions to compare the memory of; 0 skips it.")] = 20,
+    mode: Annotated[
+        Literal["lean", "simple", "both"], typer.Option(help="lean is CLAUDE_CODE_SIMPLE off, simple is on.")
+    ] = "both",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Measure what the gateway adds to the raw Claude Code CLI, in time and in memory.
+
+    Needs no network and no credentials: both sides talk to the offline model. Best on a machine that does nothing else.
+
+    Example: claude-code-api bench --runs 9 --mode simple
+    """
+    # Imported here: `serve` must not wait for what only this command needs.
+    from rich.progress import Progress, TextColumn
+    from uvicorn import Config
+
+    from claude_code_api.bench import BenchFailed
+    from claude_code_api.bench.run import Plan, run
+    from claude_code_api.config import load
+
+    modes = ("lean", "simple") if mode == "both" else (mode,)
+    plan = Plan(runs=runs, sessions=sessions, modes=modes, command=load().settings.claude.command)
+    console = Console(stderr=True)
+    # It is drawn when there is something new, before a sample and never during one: a spinner would be measured, too.
+    progress = Progress(TextColumn("{task.description}"), console=console, auto_refresh=False, transient=True)
+    task = progress.add_task("")
+    try:
+        # The event loop that the gateway's server picks, so that both sides are driven alike.
+        with progress, asyncio.Runner(loop_factory=Config("none").get_loop_factory()) as runner:
+            report = runner.run(run(plan, lambda what: progress.update(task, description=what, refresh=True)))
+    except BenchFailed as error:
+        console.print(error.message, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except asyncio.CancelledError as error:
+        raise typer.Exit(143) from error
+    if as_json:
+        typer.echo(json.dumps(report.as_json()))
+    else:
+        _print(report)
+
+
+def _print(report: Report) -> None:
+    console = Console()
+    for mode in report.modes:
+        console.print(_times(mode, report))
+        console.print()
+        console.print(_guide(mode))
+        if mode.busy_samples:
+            console.print(
+                f"{mode.busy_samples} of {mode.samples} samples began on a busy machine: trust the ratios, "
+                "not the milliseconds.",
+                style="yellow",
+            )
+        console.print()
+    console.print(
+        f"{report.cpus} CPUs, load {report.load_before} before and {report.load_after} after, {report.event_loop}, "
+        f"gateway {report.version}, {report.command}",
+        style="dim",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _times(mode: ModeReport, report: Report) -> Table:
+    simple = "on" if mode.mode == "simple" else "off"
+    title = f"{mode.mode} (CLAUDE_CODE_SIMPLE {simple}), medians of {report.runs} runs"
+    table = _table(title, "raw", "gateway", "added", "ratio", "limit")
+    for row in mode.rows:
+        limit = "" if row.allowance_ms is None else f"+{row.allowance_ms:g} ms: {_verdict(row.met)}"
+        table.add_row(row.name, *_cells(row.raw_ms, row.gateway_ms, "ms", ".1f"), limit)
+    if (memory := mode.memory) is not None:
+        table.add_row(
+            f"memory of {memory.sessions} ({memory.raw.counted})",
+            *_cells(memory.raw.megabytes, memory.gateway.megabytes, "MB", ".0f"),
+            f"{memory.limit_mb:.0f} MB: {_verdict(memory.met)}",
+        )
+    return table
+
+
+def _cells(raw: float, gateway: float, unit: str, style: str) -> tuple[str, ...]:
+    """Both figures, the difference and the ratio."""
+    added = gateway - raw
+    return f"{raw:{style}} {unit}", f"{gateway:{style}} {unit}", f"{added:+{style}} {unit}", f"{gateway / raw:.2f}"
+
+
+def _guide(mode: ModeReport) -> Table:
+    table = _table("interactive sessions: whole requests", "off", "on")
+    for row in mode.guide:
+        table.add_row(row.name, f"{row.without_ms:.1f} ms", f"{row.with_ms:.1f} ms")
+    return table
+
+
+def _table(title: str, *headings: str) -> Table:
+    """An empty table that fits 80 columns."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True, min_width=26)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _verdict(met: bool | None) -> str:
+    return "[green]met[/green]" if met else "[red]missed[/red]"
