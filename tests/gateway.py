@@ -22,14 +22,18 @@ MARK = "CLAUDE_CODE_API_INSTANCE="
 
 
 class Gateway:
-    """`claude-code-api serve` with settings of its own. `settings` are `section__key` names as in the environment."""
+    """`claude-code-api serve` with settings of its own, named `section__key` as in the environment.
+
+    Without spares unless they are asked for: most tests want to know each process.
+    """
 
     def __init__(
         self, model_url: str, settings: dict[str, Any] | None = None, env: dict[str, str] | None = None
     ) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="cca-"))
         self._log = (self.data_dir / "stderr.log").open("w+")
-        own = {f"CLAUDE_CODE__{name.upper()}": _text(value) for name, value in (settings or {}).items()}
+        chosen = {"pool__min_size": 0, "pool__max_size": 0, **(settings or {})}
+        own = {f"CLAUDE_CODE__{name.upper()}": _text(value) for name, value in chosen.items()}
         self.process = subprocess.Popen(
             [
                 sys.executable,

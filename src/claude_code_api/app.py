@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
 from claude_code_api.api import errors, models, operations, sessions
@@ -17,8 +18,10 @@ from claude_code_api.api.edge import Edge
 from claude_code_api.api.openai_chat import routes as openai_chat
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
 from claude_code_api.claude.launcher import ClaudeLauncher
+from claude_code_api.claude.warm import PoolSettings
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
+from claude_code_api.errors import ConfigError, ModelNotFound
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.manager import ManagerSettings, SessionManager
 from claude_code_api.runtime.watchdog import Limits
@@ -41,20 +44,28 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
     )
     root = settings.server.data_dir / ("offline" if offline else "default") / "sessions"
 
+    names = ModelNames(
+        default=settings.models.default,
+        aliases=settings.models.aliases,
+        open_ended=bool(cli.environment.get("ANTHROPIC_BASE_URL")) and offline is None,
+    )
+    try:
+        spare_model = names.resolve(names.default)
+    except ModelNotFound as error:
+        raise ConfigError(f"[models] default: {error.message}") from error
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Conversations are known to this process alone: what an earlier server left can never be used again.
         shutil.rmtree(root, ignore_errors=True)
-        root.mkdir(parents=True, mode=0o700)
+        root.mkdir(parents=True, mode=0o700, exist_ok=True)
         guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
-        manager = _manager(settings, cli, root.resolve(), guard)
+        launcher = _launcher(settings, cli, root.resolve(), guard, spare_model)
+        manager = _manager(settings, launcher)
         app.state.context = Context(
             manager=manager,
-            models=ModelNames(
-                default=settings.models.default,
-                aliases=settings.models.aliases,
-                open_ended=bool(cli.environment.get("ANTHROPIC_BASE_URL")) and offline is None,
-            ),
+            pool=launcher.warm,
+            models=names,
             strict_params=settings.api.strict_params,
             reasoning_content=settings.api.reasoning_content,
             heartbeat_s=settings.server.heartbeat_seconds,
@@ -65,6 +76,7 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
             yield
         finally:
             await manager.shutdown()
+            await launcher.close()
             guard.close()
 
     app = FastAPI(
@@ -76,6 +88,14 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
     for room in (openai_chat, models, sessions, operations):
         app.include_router(room.router)
     errors.install(app)
+    if settings.server.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.server.allowed_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["X-Request-ID", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params", "Retry-After"],
+        )
     app.add_middleware(
         Edge,
         hosts=settings.server.allowed_hosts,
@@ -85,16 +105,27 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
     return app
 
 
-def _manager(settings: Settings, cli: Installation, root: Path, guard: Guard) -> SessionManager:
-    claude = settings.claude
-    launcher = ClaudeLauncher(
+def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, spare_model: str) -> ClaudeLauncher:
+    claude, pool = settings.claude, settings.pool
+    return ClaudeLauncher(
         cli,
         root=root,
         guard=guard,
         start_s=claude.start_seconds,
         retry_s=claude.upstream_retry_seconds,
         concurrent_starts=claude.max_concurrent_starts,
+        spare_model=spare_model,
+        pool=PoolSettings(
+            min_size=pool.min_size,
+            max_size=pool.max_size if claude.use_interactive_sessions else 0,
+            max_lifetime_s=pool.max_lifetime,
+            min_free=pool.min_free_memory,
+        ),
     )
+
+
+def _manager(settings: Settings, launcher: ClaudeLauncher) -> SessionManager:
+    claude = settings.claude
     return SessionManager(
         launcher,
         ManagerSettings(
@@ -105,6 +136,7 @@ def _manager(settings: Settings, cli: Installation, root: Path, guard: Guard) ->
             max_queued_turns=claude.max_queued_turns,
             interactive=claude.use_interactive_sessions,
             grace_s=settings.server.shutdown_grace_seconds,
+            max_conversations=claude.max_conversations,
         ),
         Limits(
             first_event_s=claude.first_event_seconds, silence_s=claude.silence_seconds, turn_s=claude.timeout_seconds

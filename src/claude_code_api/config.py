@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from claude_code_api.errors import ConfigError
@@ -83,7 +83,27 @@ class ClaudeSettings(_Section):
     )
     slot_wait_seconds: float = Field(60, gt=0, description="Longest wait for a process when all are busy; then 429.")
     max_waiting: int = Field(100, ge=0, description="Most conversations that wait for a process; more get 429 at once.")
+    max_conversations: int = Field(
+        10_000, ge=1, description="Most conversations that are remembered; the least recently used are forgotten first."
+    )
     max_queued_turns: int = Field(8, ge=0, description="Most turns that wait on one conversation; more get 429.")
+
+
+class PoolSettings(_Section):
+    """Spare processes, started ahead so that new conversations answer at once. They give way to conversations."""
+
+    min_size: int = Field(2, ge=0, description="Spares that are kept ready.")
+    max_size: int = Field(8, ge=0, description="Most spares when many new conversations come; 0 turns the pool off.")
+    max_lifetime: float = Field(3600, gt=0, description="Seconds after which a spare is replaced.")
+    min_free_memory: int = Field(
+        512 * 2**20, ge=0, description="Bytes of memory that must be available before a spare is started."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_size > self.max_size:
+            raise ValueError("min_size must not be larger than max_size")
+        return self
 
 
 class ModelSettings(_Section):
@@ -117,6 +137,7 @@ class Settings(_Section):
 
     server: ServerSettings = ServerSettings()
     claude: ClaudeSettings = ClaudeSettings()
+    pool: PoolSettings = PoolSettings()
     models: ModelSettings = ModelSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()

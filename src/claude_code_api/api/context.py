@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from claude_code_api.core.models import ModelNames
 from claude_code_api.runtime.manager import SessionManager
+from claude_code_api.runtime.ports import SparePool
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Context:
     """The runtime, and the settings that the API itself goes by."""
 
     manager: SessionManager
+    pool: SparePool
     models: ModelNames
     strict_params: bool
     reasoning_content: bool

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import uuid
-from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,7 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+log = structlog.get_logger(__name__)
+
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.\-]+)(?::\d+)?")
+_ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 
@@ -39,7 +42,11 @@ class Edge:
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
 
+        answered = False
+
         async def send_with_id(message: Message) -> None:
+            nonlocal answered
+            answered = True
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
@@ -49,11 +56,17 @@ class Edge:
             if refusal is not None:
                 await refusal(scope, receive, send_with_id)
                 return
-            await self._app(scope, _Bounded(receive, self._max_body), send_with_id)
+            try:
+                await self._app(scope, _Bounded(receive, self._max_body), send_with_id)
+            except Exception:
+                log.exception("request_failed", method=scope["method"], path=scope["path"])
+                if not answered:
+                    await _DEFECT(scope, receive, send_with_id)
 
     def _refuse(self, method: str, headers: Headers) -> JSONResponse | None:
-        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-        if host.lower() not in self._hosts:
+        host = headers.get("host", "").lower()
+        found = _HOST.fullmatch(host)
+        if found is None or found[1].strip("[]") not in self._hosts:
             return _refusal(
                 403,
                 "host_not_allowed",
@@ -76,8 +89,8 @@ class Edge:
         return None
 
     def _known_origin(self, origin: str) -> bool:
-        parts = urlsplit(origin)
-        return origin in self._origins or (parts.scheme in {"http", "https"} and (parts.hostname or "") in LOOPBACK)
+        found = _ORIGIN.fullmatch(origin)
+        return origin in self._origins or (found is not None and found[1].strip("[]") in LOOPBACK)
 
 
 class _Bounded:
@@ -104,3 +117,17 @@ def _too_large(limit: int) -> str:
 def _refusal(status: int, code: str, message: str) -> JSONResponse:
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
     return JSONResponse({"error": error}, status, {"x-should-retry": "false"})
+
+
+_DEFECT = JSONResponse(
+    {
+        "error": {
+            "message": "A defect of the gateway; its log says more under the X-Request-ID of this answer.",
+            "type": "server_error",
+            "param": None,
+            "code": "internal_error",
+        }
+    },
+    500,
+    {"x-should-retry": "false"},
+)

@@ -39,6 +39,10 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
 }
 
 
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+"""The codes of what the framework refuses before a route is reached."""
+
+
 def status_of(error: err.GatewayError) -> tuple[int, str]:
     """The HTTP status and OpenAI error type of an error."""
     return next(row for kind, row in TABLE.items() if isinstance(error, kind))
@@ -85,8 +89,9 @@ def install(app: FastAPI) -> None:
         message = str(error.detail)
         if error.status_code == 404:
             message = f"There is no {request.method} {request.url.path} here; /docs lists what there is."
-        body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None}}
-        return JSONResponse(body, error.status_code, error.headers)
+        code = _CODES.get(error.status_code, "invalid_request")
+        body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
+        return JSONResponse(body, error.status_code, {**(error.headers or {}), "x-should-retry": "false"})
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -49,8 +49,9 @@ async def stats(context: Ctx) -> dict[str, Any]:
             name: counts[name]
             for name in (
                 *("created", "started", "reused", "resumed", "culled", "evicted", "crashed", "deleted"),
-                *("turns", "failed"),
+                *("forgotten", "turns", "failed"),
             )
         },
+        "pool": context.pool.describe(),
         "latency": manager.stats.latencies(),
     }

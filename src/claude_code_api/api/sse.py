@@ -17,8 +17,8 @@ HEARTBEAT = b": keep-alive\n\n"
 
 
 def data(value: Any) -> bytes:
-    """One `data:` frame with a JSON value."""
-    return b"data: " + json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n"
+    """One `data:` frame with a JSON value, escaped to ASCII: it cannot fail on half a surrogate pair."""
+    return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
 
 
 class EventStream(Response):
@@ -70,5 +70,8 @@ class EventStream(Response):
                 await body(b"", more=False)
             except OSError:
                 self._on_gone()
+            except BaseException:
+                self._on_gone()
+                raise
             finally:
                 await tasks.cancel()

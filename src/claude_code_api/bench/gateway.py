@@ -18,7 +18,7 @@ from claude_code_api.bench import MODEL, SYSTEM, BenchFailed
 from claude_code_api.bench.machine import Processes, free_port, ready
 from claude_code_api.bench.measure import Sample
 
-_TURN_S = 90.0
+_TURN_S, _SPARES_S = 90.0, 60.0
 
 
 class Connection:
@@ -54,10 +54,10 @@ class Connection:
             raise BenchFailed("The gateway's stream ended without text, or without [DONE].")
         return Sample((first_at - started) * 1000, (ended - started) * 1000)
 
-    async def request(self, method: str, path: str) -> None:
-        """Send a request without a body and read the answer. Raises BenchFailed for an error."""
+    async def request(self, method: str, path: str) -> bytes:
+        """Send a request without a body; return the answer's. Raises BenchFailed for an error."""
         status, headers = await self._send(method, path, b"")
-        await self._whole(status, headers)
+        return await self._whole(status, headers)
 
     async def _events(self, body: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """The data of the stream's events, read to the end: the connection is then ready for the next request."""
@@ -71,10 +71,11 @@ class Connection:
                 if frame.startswith(b"data: "):
                     yield frame[6:]
 
-    async def _whole(self, status: int, headers: Mapping[str, str]) -> None:
+    async def _whole(self, status: int, headers: Mapping[str, str]) -> bytes:
         content = b"".join([piece async for piece in self._body(status, headers)])
         if status >= 400:
             raise BenchFailed(f"The gateway answered HTTP {status}: {content.decode(errors='replace')[:1000]}")
+        return content
 
     async def _send(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, str]]:
         head = f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Length: {len(body)}\r\n"
@@ -127,6 +128,16 @@ class Gateway:
     def pid(self) -> int:
         """The server's process id."""
         return self._process.pid
+
+    async def spares(self, count: int) -> None:
+        """Wait until `count` spares are ready. Raises BenchFailed when they are not within 60 s."""
+        deadline = asyncio.get_running_loop().time() + _SPARES_S
+        while asyncio.get_running_loop().time() < deadline:
+            async with self.connection() as connection:
+                if json.loads(await connection.request("GET", "/stats"))["pool"]["pool_available"] >= count:
+                    return
+            await asyncio.sleep(0.1)
+        raise BenchFailed(f"The gateway did not get {count} spares ready within {_SPARES_S:g} s.")
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

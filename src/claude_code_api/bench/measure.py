@@ -9,6 +9,8 @@ from typing import Any
 
 FOLLOW_UP_ALLOWANCE_MS = 5.0
 FIRST_REQUEST_ALLOWANCE_MS = 10.0
+WARM_RATIO = 0.32
+BURST_RATIO = 0.3
 MEMORY_FACTOR = 1.05
 MEMORY_ALLOWANCE_MB = 150.0
 """The limits: how much the gateway may add, at the median, to the raw CLI of the same run. 1 MB is 10^6 bytes."""
@@ -24,12 +26,23 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of both sides, all samples in milliseconds. `allowance_ms`: what the gateway may add, if limited."""
+    """One figure of both sides, all samples in milliseconds.
+
+    `allowance_ms` is what the gateway may add, `max_ratio` the share of the raw time it may take; None: no such limit.
+    """
 
     name: str
     raw: tuple[float, ...]
     gateway: tuple[float, ...]
     allowance_ms: float | None = None
+    max_ratio: float | None = None
+
+    @property
+    def limit_ms(self) -> float | None:
+        """The most that the gateway's median may be; None where there is no limit."""
+        if self.max_ratio is not None:
+            return self.raw_ms * self.max_ratio
+        return None if self.allowance_ms is None else self.raw_ms + self.allowance_ms
 
     @property
     def raw_ms(self) -> float:
@@ -44,7 +57,7 @@ class Row:
     @property
     def met(self) -> bool | None:
         """Whether the limit is met; None where there is none."""
-        return None if self.allowance_ms is None else self.gateway_ms <= self.raw_ms + self.allowance_ms
+        return None if self.limit_ms is None else self.gateway_ms <= self.limit_ms
 
     def as_json(self) -> dict[str, Any]:
         """The row with its medians and its samples, in milliseconds."""
@@ -54,7 +67,7 @@ class Row:
             "gateway_ms": round(self.gateway_ms, 2),
             "difference_ms": round(self.gateway_ms - self.raw_ms, 2),
             "ratio": round(self.gateway_ms / self.raw_ms, 3),
-            "limit_ms": None if self.allowance_ms is None else round(self.raw_ms + self.allowance_ms, 2),
+            "limit_ms": None if self.limit_ms is None else round(self.limit_ms, 2),
             "met": self.met,
             "raw_samples_ms": [round(value, 2) for value in self.raw],
             "gateway_samples_ms": [round(value, 2) for value in self.gateway],

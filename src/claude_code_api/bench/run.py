@@ -14,9 +14,10 @@ from statistics import median
 
 from claude_code_api import __version__
 from claude_code_api.bench import FIRST_TEXT, FOLLOW_UP_TEXT
+from claude_code_api.bench.burst import burst
 from claude_code_api.bench.gateway import Gateway
 from claude_code_api.bench.machine import processes, settle
-from claude_code_api.bench.measure import GuideRow, ModeReport, Report, Sample, rows
+from claude_code_api.bench.measure import WARM_RATIO, GuideRow, ModeReport, Report, Row, Sample, rows
 from claude_code_api.bench.memory import compare
 from claude_code_api.bench.sides import Sides, offline_model
 
@@ -31,13 +32,15 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: `runs` counted runs a mode, `sessions` live sessions for the memory comparison (0 leaves it out).
+    """What to do: `runs` counted runs a mode, `sessions` live sessions for the memory comparison (0 leaves it out),
+    `warm` for new conversations that find a spare as well.
 
     `command` is the CLI to run, empty for the bundled one.
     """
 
     runs: int
     sessions: int
+    warm: bool
     modes: Sequence[str]
     command: str = ""
 
@@ -92,8 +95,9 @@ class _Mode:
 
     async def measure(self) -> ModeReport:
         """Take every sample of the mode."""
-        raw, gateway = _Samples(), _Samples()
+        raw, gateway, warm = _Samples(), _Samples(), _Samples()
         server = await self._sides.gateway()
+        with_spare = await self._sides.gateway(spares=1) if self._plan.warm else None
         self._say("warming up")
         await self._raw_run(_Samples())
         await self._gateway_run(server, _Samples())
@@ -103,10 +107,22 @@ class _Mode:
             await self._raw_run(raw)
             self._say(f"run {number} of {self._plan.runs}, gateway")
             await self._gateway_run(server, gateway)
+            if with_spare is not None:
+                self._say(f"run {number} of {self._plan.runs}, gateway with a spare")
+                await with_spare.spares(1)
+                await self._gateway_run(with_spare, warm, follow_ups=0)
         await server.stop()
+        warm_rows: tuple[Row, ...] = ()
+        if with_spare is not None:
+            await with_spare.stop()
+            raw_first, warm_first = (tuple(one.first_ms for one in side.first) for side in (raw, warm))
+            warm_rows = (
+                Row("first request, spare ready", raw_first, warm_first, max_ratio=WARM_RATIO),
+                await burst(self._sides, self._say, self._settle),
+            )
         return ModeReport(
             mode=self._mode,
-            rows=rows(raw.first, raw.follow, gateway.first, gateway.follow),
+            rows=rows(raw.first, raw.follow, gateway.first, gateway.follow) + warm_rows,
             guide=await self._guide(gateway),
             memory=await compare(self._sides, self._plan.sessions, self._say) if self._plan.sessions else None,
             samples=self._samples,

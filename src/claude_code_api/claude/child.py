@@ -24,31 +24,34 @@ class Child:
         stdin: asyncio.StreamWriter,
         stdout: asyncio.StreamReader,
         stderr: asyncio.StreamReader,
-        exited: asyncio.Future[int],
     ) -> None:
         self.pid = popen.pid
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
-        self._exited = exited
+        self._popen = popen
+        self._exited = _watch(popen)
 
     @classmethod
     async def spawn(cls, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, limit: int) -> Child:
         """Start a child; `limit` bounds a line of its output, in bytes. Raises OSError."""
         popen = _start(argv, env, cwd)
-        exited = _watch(popen)
-        assert popen.stdin is not None
-        assert popen.stdout is not None
-        assert popen.stderr is not None
-        loop = asyncio.get_running_loop()
-        transport, protocol = await loop.connect_write_pipe(FlowControlMixin, popen.stdin)
-        return cls(
-            popen,
-            asyncio.StreamWriter(transport, protocol, None, loop),
-            await _reader(popen.stdout, limit),
-            await _reader(popen.stderr, limit),
-            exited,
-        )
+        try:
+            assert popen.stdin is not None
+            assert popen.stdout is not None
+            assert popen.stderr is not None
+            loop = asyncio.get_running_loop()
+            transport, protocol = await loop.connect_write_pipe(FlowControlMixin, popen.stdin)
+            stdin = asyncio.StreamWriter(transport, protocol, None, loop)
+            return cls(popen, stdin, await _reader(popen.stdout, limit), await _reader(popen.stderr, limit))
+        except BaseException:
+            popen.kill()
+            popen.wait()
+            raise
+
+    def kill(self) -> None:
+        """Send SIGKILL; a child that is gone is left alone."""
+        self._popen.kill()
 
     async def wait(self) -> int:
         """Wait until it is reaped; return its exit code, negative for a signal."""

@@ -31,6 +31,9 @@ class TurnReader:
 
     `turn` is the uuid of our user frame; `retry_ms` is how long the CLI may wait for its own retries before the turn is
     given up. `over` once the turn has ended; `compacted` once the CLI has replaced its context by a summary.
+
+    At the token limit the CLI goes on by itself with a message of its own. `continuation` then names that message, to
+    be rewound; `truncated` is the completed turn, to be passed on when it is.
     """
 
     def __init__(self, turn: str, *, retry_ms: float) -> None:
@@ -40,6 +43,10 @@ class TurnReader:
         self._started = False
         self.over = False
         self.compacted = False
+        self.continuation: str | None = None
+        self.truncated: TurnCompleted | None = None
+        self._cut_short = False
+        self._stop_reason: str | None = None
         self._model = ""
         self._error_kind: str | None = None
         self._leaf: str | None = None
@@ -59,11 +66,15 @@ class TurnReader:
             return ()
         if not self._started or frame.get("parent_tool_use_id") is not None:
             return ()
+        if self._cut_short and kind != "result":
+            return ()
         if kind == "stream_event":
             return self._stream_event(frame["event"], abandoned="abandoned_blocks" in frame)
         if kind == "assistant":
             return self._assistant(frame)
-        if kind == "user":
+        if kind == "user" and frame.get("isSynthetic") and self._stop_reason == "max_tokens":
+            self._cut_short, self.continuation = True, frame["uuid"]
+        elif kind == "user":
             self._gather("user", frame["uuid"], frame["message"]["content"], frame["uuid"])
         elif kind == "system" and frame.get("subtype") == "api_retry":
             return self._retry(frame)
@@ -89,6 +100,8 @@ class TurnReader:
             self._streamed.add(event["message"]["id"])
             started = AnswerStarted(self._model)
             return (AnswerRestarted(), started) if restarted else (started,)
+        elif kind == "message_delta":
+            self._stop_reason = event["delta"].get("stop_reason")
         elif kind == "message_stop":
             # A stream that broke upstream is closed as well, and marked: what it said will be said again.
             self._open_text = self._open_text and abandoned
@@ -127,20 +140,21 @@ class TurnReader:
 
     def _result(self, frame: Frame) -> Iterable[TurnEvent]:
         self.over = True
-        if frame.get("is_error"):
+        if frame.get("is_error") and not self._cut_short:
             return (TurnFailed(failure_of_result(frame, self._error_kind)),)
-        return (
-            TurnCompleted(
-                stop_reason=frame.get("stop_reason") or "end_turn",
-                model=self._model,
-                usage=_usage(frame.get("usage") or {}),
-                leaf=self._leaf,
-                messages=tuple(
-                    Message("user" if role == "user" else "assistant", tuple(blocks))
-                    for role, _, blocks in self._messages
-                ),
+        completed = TurnCompleted(
+            stop_reason="max_tokens" if self._cut_short else frame.get("stop_reason") or "end_turn",
+            model=self._model,
+            usage=_usage(frame.get("usage") or {}),
+            leaf=self._leaf,
+            messages=tuple(
+                Message("user" if role == "user" else "assistant", tuple(blocks)) for role, _, blocks in self._messages
             ),
         )
+        if self._cut_short:
+            self.truncated = completed
+            return ()
+        return (completed,)
 
 
 def _usage(usage: Frame) -> Usage:

@@ -1,4 +1,4 @@
-"""Starts children for conversations: their directories, their transcript, a limit on starts at once."""
+"""Gives conversations their children: a spare where one fits, else a start with the right transcript."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import structlog
 from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.claude.process import ClaudeProcess
+from claude_code_api.claude.warm import PoolSettings, WarmPool
 from claude_code_api.errors import StartFailed
 from claude_code_api.runtime.guard import Guard
-from claude_code_api.runtime.ports import Launch
+from claude_code_api.runtime.ports import Launch, Profile
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,8 @@ class ClaudeLauncher:
         start_s: float,
         retry_s: float,
         concurrent_starts: int,
+        pool: PoolSettings,
+        spare_model: str,
     ) -> None:
         self._installation = installation
         self._root = root
@@ -51,26 +54,72 @@ class ClaudeLauncher:
         self._start_s = start_s
         self._retry_s = retry_s
         self._starts = asyncio.Semaphore(concurrent_starts)
+        self._starting = 0
+        self._spare_profile = Profile(spare_model)
+        self.warm = WarmPool(pool, start=self._start_spare, busy=lambda: self._starting > 0)
+
+    def set_room(self, processes: int) -> None:
+        """How many spares the process limit leaves room for."""
+        self.warm.set_room(processes)
+
+    async def close(self) -> None:
+        """Stop the spares."""
+        await self.warm.close()
 
     async def start(self, launch: Launch) -> ClaudeProcess:
-        """Start a child and wait until it is ready. Raises StartFailed; what was started is then reaped.
+        """Start a child, or adopt a spare, and wait until it is ready.
 
-        A transcript that cannot be resumed is rebuilt from the history, once.
+        A transcript that cannot be resumed is rebuilt from the history, once. Raises StartFailed; what was started is
+        then reaped.
         """
-        async with self._starts:
-            place = Workplace(self._root / launch.key)
-            try:
-                place.create()
-                resumable = await asyncio.to_thread(self._find, place, launch) if launch.binding else None
-                if resumable is not None:
-                    try:
-                        return await self._spawn(place, launch, resumable)
-                    except StartFailed as error:
-                        log.warning("resume_failed", key=launch.key, reason=error.message)
-                basis = await asyncio.to_thread(self._rebuild, place, launch) if launch.history else _Transcript()
-                return await self._spawn(place, launch, basis)
-            except OSError as error:
-                raise StartFailed(f"The conversation's directory cannot be used: {error}", retry_after=5) from error
+        if launch.binding is None and not launch.history and launch.place is None:
+            while (spare := self.warm.take()) is not None:
+                try:
+                    return await self._adopt(spare, launch.profile)
+                except StartFailed as error:
+                    log.warning("spare_refused", pid=spare.pid, reason=error.message)
+        self._starting += 1
+        try:
+            async with self._starts:
+                await self.warm.make_room()
+                return await self._start_cold(launch)
+        except OSError as error:
+            raise StartFailed(f"The conversation's directory cannot be used: {error}", retry_after=5) from error
+        finally:
+            self._starting -= 1
+
+    async def _adopt(self, spare: ClaudeProcess, profile: Profile) -> ClaudeProcess:
+        model = None if profile.model == self._spare_profile.model else profile.model
+        try:
+            await spare.initialize(profile.system, model=model, timeout_s=self._start_s)
+        except BaseException:
+            await asyncio.shield(spare.stop(flush=False))
+            self.forget(spare.place)
+            raise
+        spare.warm = True
+        return spare
+
+    async def _start_spare(self) -> ClaudeProcess:
+        place = Workplace(self._root / _new_place())
+        place.create()
+        return await self._spawn(place, self._spare_profile, _Transcript())
+
+    async def _start_cold(self, launch: Launch) -> ClaudeProcess:
+        place = Workplace(self._root / (launch.place or _new_place()))
+        try:
+            place.create()
+            resumable = await asyncio.to_thread(self._find, place, launch) if launch.binding else None
+            if resumable is not None:
+                try:
+                    return await self._ready(place, launch.profile, resumable)
+                except StartFailed as error:
+                    log.warning("resume_failed", place=launch.place, reason=error.message)
+            basis = await asyncio.to_thread(self._rebuild, place, launch) if launch.history else _Transcript()
+            return await self._ready(place, launch.profile, basis)
+        except BaseException:
+            if launch.place is None:
+                self.forget(place.root.name)
+            raise
 
     def _find(self, place: Workplace, launch: Launch) -> _Transcript | None:
         """The CLI's own transcript, when it is whole."""
@@ -83,26 +132,34 @@ class ClaudeLauncher:
     def _rebuild(self, place: Workplace, launch: Launch) -> _Transcript:
         """A new transcript of the history."""
         if launch.binding is not None:
-            log.warning("transcript_rebuilt", key=launch.key, messages=len(launch.history))
+            log.warning("transcript_rebuilt", place=launch.place, messages=len(launch.history))
         return _Transcript(*transcript.write(place, launch.history, model=launch.profile.model))
 
-    async def _spawn(self, place: Workplace, launch: Launch, basis: _Transcript) -> ClaudeProcess:
-        process = await ClaudeProcess.spawn(
-            self._installation.argv(launch.profile, session=basis.session, resume_at=basis.leaf),
-            env=self._installation.env(place),
-            cwd=str(place.work),
-            cli_session_id=basis.session,
-            guard=self._guard,
-            retry_s=self._retry_s,
-            cost=basis.cost,
-        )
+    async def _ready(self, place: Workplace, profile: Profile, basis: _Transcript) -> ClaudeProcess:
+        process = await self._spawn(place, profile, basis)
         try:
-            await process.initialize(launch.profile.system, timeout_s=self._start_s)
+            await process.initialize(profile.system, timeout_s=self._start_s)
         except BaseException:
             await asyncio.shield(process.stop(flush=False))
             raise
         return process
 
-    def forget(self, key: str) -> None:
-        """Remove the conversation's folder."""
-        shutil.rmtree(self._root / key, ignore_errors=True)
+    async def _spawn(self, place: Workplace, profile: Profile, basis: _Transcript) -> ClaudeProcess:
+        return await ClaudeProcess.spawn(
+            self._installation.argv(profile, session=basis.session, resume_at=basis.leaf),
+            env=self._installation.env(place),
+            cwd=str(place.work),
+            place=place.root.name,
+            cli_session_id=basis.session,
+            guard=self._guard,
+            retry_s=self._retry_s,
+            cost=basis.cost,
+        )
+
+    def forget(self, place: str) -> None:
+        """Remove a conversation's directory."""
+        shutil.rmtree(self._root / place, ignore_errors=True)
+
+
+def _new_place() -> str:
+    return uuid.uuid4().hex[:16]

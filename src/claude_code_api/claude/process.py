@@ -13,13 +13,14 @@ import os
 import signal
 import uuid
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.frames import Frame, TurnReader
-from claude_code_api.core.turn import Block, TurnFailed
+from claude_code_api.core.turn import Block, TurnEvent, TurnFailed
 from claude_code_api.errors import ProcessDied, StartFailed
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.ports import Emit
@@ -30,13 +31,17 @@ log = structlog.get_logger(__name__)
 LINE_LIMIT = 64 * 2**20
 """Bytes; a longer frame ends the process with a clear error."""
 
-_FLUSH_S, _TERM_S, _UNDO_S = 5.0, 2.0, 5.0
+_FLUSH_S, _TERM_S, _UNDO_S, _PIPES_S = 5.0, 2.0, 5.0, 1.0
 
 
 class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
-    def __init__(self, process: Child, *, cli_session_id: str, guard: Guard, retry_s: float, cost: float) -> None:
+    def __init__(
+        self, process: Child, *, place: str, cli_session_id: str, guard: Guard, retry_s: float, cost: float
+    ) -> None:
+        self.place = place
+        self.warm = False
         self.cli_session_id = cli_session_id
         self._process = process
         self._guard = guard
@@ -50,7 +55,7 @@ class ClaudeProcess:
         self.last_frame_at = self._loop.time()
         self._tasks = Tasks()
         self._gone: asyncio.Future[str] = self._loop.create_future()
-        self._tasks.spawn(self._live(), f"claude-{process.pid}")
+        self._tasks.spawn(self._live(), f"claude-{process.pid}", detached=True)
 
     @classmethod
     async def spawn(
@@ -59,24 +64,21 @@ class ClaudeProcess:
         *,
         env: dict[str, str],
         cwd: str,
+        place: str,
         cli_session_id: str,
         guard: Guard,
         retry_s: float,
         cost: float,
     ) -> ClaudeProcess:
         """Start a child in a process group of its own. `cost` is what it will count on from. Raises StartFailed."""
-        creating = Tasks().spawn(Child.spawn(argv, env=env, cwd=cwd, limit=LINE_LIMIT), "spawn")
+        creating = Tasks().spawn(_create(argv, env, cwd), "spawn")
         try:
             process = await asyncio.shield(creating)
-        except OSError as error:
-            raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error
         except asyncio.CancelledError:
-            orphan = await creating
-            os.kill(orphan.pid, signal.SIGKILL)
-            await orphan.wait()
+            (await creating).kill()
             raise
         guard.add(process.pid)
-        return cls(process, cli_session_id=cli_session_id, guard=guard, retry_s=retry_s, cost=cost)
+        return cls(process, place=place, cli_session_id=cli_session_id, guard=guard, retry_s=retry_s, cost=cost)
 
     @property
     def pid(self) -> int:
@@ -88,10 +90,16 @@ class ClaudeProcess:
         """What this process has spent, turns that were cut included."""
         return self._cost - self._cost_before
 
-    async def initialize(self, system: str, *, timeout_s: float) -> None:
-        """Do the handshake. Raises StartFailed when the child refuses, dies or takes too long; it is not stopped."""
+    async def initialize(self, system: str, *, model: str | None = None, timeout_s: float) -> None:
+        """Do the handshake. `model` replaces the one it was launched with; only before its first turn is that clean.
+
+        Raises StartFailed when the child refuses, dies or takes too long; it is not stopped.
+        """
+        requests: list[Frame] = [{"subtype": "initialize", "systemPrompt": [system] if system else []}]
+        if model is not None:
+            requests.append({"subtype": "apply_flag_settings", "settings": {"model": model}})
         try:
-            await self._request({"subtype": "initialize", "systemPrompt": [system] if system else []}, timeout_s)
+            await asyncio.gather(*(self._request(request, timeout_s) for request in requests))
         except (ProcessDied, TimeoutError) as error:
             detail = " ".join(self._stderr)[-500:] or f"no answer within {timeout_s:g} s"
             raise StartFailed(f"Claude Code did not become ready: {detail}", retry_after=5) from error
@@ -123,15 +131,12 @@ class ClaudeProcess:
         self._emit = None
         if self._reader is not None and self._reader.compacted:
             return False
-        request = {"subtype": "rewind_conversation", "target_message_uuid": turn, "interrupt_if_running": True}
-        try:
-            reply = await self._request(request, _UNDO_S)
-        except (ProcessDied, TimeoutError):
-            return False
-        return reply.get("rewound") is True
+        return await self._rewind(turn)
 
     async def stop(self, *, flush: bool) -> None:
         """Close stdin and wait for the flush, then SIGTERM, then SIGKILL to the group; returns when it is reaped."""
+        if self._gone.done():
+            return
         self._process.stdin.close()
         if flush and await self._gone_within(_FLUSH_S):
             return
@@ -152,6 +157,8 @@ class ClaudeProcess:
         return bool(done)
 
     def _signal(self, number: signal.Signals) -> None:
+        if self._gone.done():
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
@@ -162,6 +169,8 @@ class ClaudeProcess:
 
     async def _request(self, request: Frame, timeout_s: float) -> Frame:
         """Send a control request and return its response. Raises TimeoutError, or ProcessDied for a refusal as well."""
+        if self._gone.done():
+            raise ProcessDied("Claude Code has ended.")
         identity = uuid.uuid4().hex
         reply: asyncio.Future[Frame] = self._loop.create_future()
         self._replies[identity] = reply
@@ -173,44 +182,48 @@ class ClaudeProcess:
             self._replies.pop(identity, None)
 
     async def _live(self) -> None:
-        """Read until both pipes close, reap the child, and take the rest of its group with it."""
-        errors = self._tasks.spawn(self._read_stderr(), f"claude-stderr-{self.pid}")
-        try:
-            await self._read_stdout()
-        finally:
-            await self._process.wait()
-            self._signal(signal.SIGKILL)
-            self._guard.remove(self.pid)
-            await errors
-            for reply in self._replies.values():
-                if not reply.done():
-                    reply.set_exception(ProcessDied("Claude Code ended."))
-            self._gone.set_result("\n".join(self._stderr))
+        """Read until the child is gone, and take the rest of its group with it."""
+        reading = self._tasks.spawn(self._read_stdout(), f"claude-stdout-{self.pid}", detached=True)
+        errors = self._tasks.spawn(self._read_stderr(), f"claude-stderr-{self.pid}", detached=True)
+        await self._process.wait()
+        # A grandchild may hold the pipes: what the child itself said has arrived by then.
+        await asyncio.wait({reading, errors}, timeout=_PIPES_S)
+        self._signal(signal.SIGKILL)
+        await asyncio.wait({reading, errors}, timeout=_PIPES_S)
+        reading.cancel()
+        errors.cancel()
+        self._guard.remove(self.pid)
+        self._gone.set_result("\n".join(self._stderr))
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(ProcessDied("Claude Code ended."))
 
     async def _read_stdout(self) -> None:
         while True:
             try:
                 line = await self._process.stdout.readline()
             except ValueError:
-                self._fail(ProcessDied(f"Claude Code sent a frame of more than {LINE_LIMIT >> 20} MiB.", retry_after=1))
-                self._signal(signal.SIGKILL)
+                self._give_up(f"Claude Code sent a frame of more than {LINE_LIMIT >> 20} MiB.")
                 return
             if not line:
                 return
             self.last_frame_at = self._loop.time()
             try:
-                frame = json.loads(line)
-            except ValueError:
-                log.warning("unreadable_frame", pid=self.pid, bytes=len(line))
-                continue
-            self._take(frame)
+                events = self._take(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                log.warning("unreadable_frame", pid=self.pid, bytes=len(line), error=type(error).__name__)
+                self._give_up("Claude Code sent a frame that cannot be read.")
+                return
+            for event in events:
+                if self._emit is not None:
+                    self._emit(event)
 
     async def _read_stderr(self) -> None:
         with contextlib.suppress(ValueError):
             async for line in self._process.stderr:
                 self._stderr.append(line.decode(errors="replace").strip()[:500])
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame) -> Iterable[TurnEvent]:
         kind = frame.get("type")
         if kind == "control_response":
             self._answered(frame["response"])
@@ -219,9 +232,29 @@ class ClaudeProcess:
         else:
             if kind == "result":
                 self._cost = max(self._cost, float(frame.get("total_cost_usd") or 0.0))
-            for event in self._reader.feed(frame) if self._reader is not None else ():
-                if self._emit is not None:
-                    self._emit(event)
+            if (reader := self._reader) is not None:
+                events = reader.feed(frame)
+                if (target := reader.continuation) is not None:
+                    reader.continuation = None
+                    self._tasks.spawn(self._drop_continuation(reader, target), f"truncate-{reader.turn}")
+                return events
+        return ()
+
+    async def _drop_continuation(self, reader: TurnReader, target: str) -> None:
+        """The answer reached its token limit: end the turn there, without the words the CLI would put in to go on."""
+        clean = await self._rewind(target)
+        if self._emit is not None and self._reader is reader and reader.truncated is not None:
+            self._emit(reader.truncated)
+        if not clean:
+            self._signal(signal.SIGKILL)
+
+    async def _rewind(self, target: str) -> bool:
+        request = {"subtype": "rewind_conversation", "target_message_uuid": target, "interrupt_if_running": True}
+        try:
+            reply = await self._request(request, _UNDO_S)
+        except (ProcessDied, TimeoutError):
+            return False
+        return reply.get("rewound") is True
 
     def _answered(self, response: dict[str, Any]) -> None:
         reply = self._replies.get(response.get("request_id", ""))
@@ -242,6 +275,15 @@ class ClaudeProcess:
             }
         )
 
-    def _fail(self, error: ProcessDied) -> None:
+    def _give_up(self, why: str) -> None:
+        """What the process says can no longer be followed."""
         if self._emit is not None:
-            self._emit(TurnFailed(error))
+            self._emit(TurnFailed(ProcessDied(why, retry_after=1)))
+        self._signal(signal.SIGKILL)
+
+
+async def _create(argv: list[str], env: dict[str, str], cwd: str) -> Child:
+    try:
+        return await Child.spawn(argv, env=env, cwd=cwd, limit=LINE_LIMIT)
+    except OSError as error:
+        raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error

@@ -20,6 +20,7 @@ def bench(
     mode: Annotated[
         Literal["lean", "simple", "both"], typer.Option(help="lean is CLAUDE_CODE_SIMPLE off, simple is on.")
     ] = "both",
+    warm: Annotated[bool, typer.Option("--warm", help="Measure new conversations that find a spare, too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure what the gateway adds to the raw Claude Code CLI, in time and in memory.
@@ -37,7 +38,7 @@ def bench(
     from claude_code_api.config import load
 
     modes = ("lean", "simple") if mode == "both" else (mode,)
-    plan = Plan(runs=runs, sessions=sessions, modes=modes, command=load().settings.claude.command)
+    plan = Plan(runs=runs, sessions=sessions, warm=warm, modes=modes, command=load().settings.claude.command)
     console = Console(stderr=True)
     # It is drawn when there is something new, before a sample and never during one: a spinner would be measured, too.
     progress = Progress(TextColumn("{task.description}"), console=console, auto_refresh=False, transient=True)
@@ -84,7 +85,8 @@ def _times(mode: ModeReport, report: Report) -> Table:
     title = f"{mode.mode} (CLAUDE_CODE_SIMPLE {simple}), medians of {report.runs} runs"
     table = _table(title, "raw", "gateway", "added", "ratio", "limit")
     for row in mode.rows:
-        limit = "" if row.allowance_ms is None else f"+{row.allowance_ms:g} ms: {_verdict(row.met)}"
+        allowed = f"+{row.allowance_ms or 0:g} ms" if row.max_ratio is None else f"x {row.max_ratio:g}"
+        limit = "" if row.met is None else f"{allowed}: {_verdict(row.met)}"
         table.add_row(row.name, *_cells(row.raw_ms, row.gateway_ms, "ms", ".1f"), limit)
     if (memory := mode.memory) is not None:
         table.add_row(

@@ -48,6 +48,7 @@ def serve(
     settings = load(file=config, flags=flags).settings
     if (lacking := unsupported_platform()) is not None:
         raise ConfigError(lacking)
+    os.umask(0o077)
     logging.configure(style=settings.log.format, level=settings.log.level)
     if offline_without_credentials and not offline:
         offline = not credentials_in(os.environ) and not settings.claude.base_url

@@ -11,14 +11,6 @@ from enum import StrEnum
 from typing import TypeAlias
 
 
-class CutReason(StrEnum):
-    """Why a turn is ended before its time."""
-
-    CLIENT_GONE = "client_gone"
-    CANCELLED = "cancelled"
-    TIMEOUT = "timeout"
-
-
 class Refusal(StrEnum):
     """Why a turn is answered without having run."""
 
@@ -58,7 +50,6 @@ class TurnCut:
     """A turn must end now, wherever it is."""
 
     turn: str
-    reason: CutReason
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def explicit_id(body: object, header: str | None) -> str | None:
 
 def check_id(value: str) -> str:
     """Return `value` when it is a well-formed id, else raise InvalidRequest."""
-    if not _VALID.fullmatch(value):
+    if not _VALID.fullmatch(value) or value in (".", ".."):
         raise InvalidRequest(
             "A conversation id is 1 to 256 characters, each a letter, a digit, or one of . _ : -",
             param="conversation_id",

@@ -1,7 +1,7 @@
 """Who gets a process slot, and who has to make room.
 
 A slot is held from the moment it is granted until its process is reaped, so processes that are stopping count. Pure:
-the caller passes the time in, and carries the answers out.
+the caller carries the decisions out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SlotPool:
         """Queue `key` for a slot. None: the queue is full. A key that already holds or awaits one changes nothing."""
         if key in self._held or key in self._queue:
             return Decision()
-        if self.held >= self.size and self.waiting >= self.max_waiting:
+        if self.held >= self.size and self.waiting >= self.max_waiting + len(self._idle) + len(self._leaving):
             return None
         self._queue[key] = None
         return self._decide()

@@ -228,11 +228,8 @@ def _slot_too_late(session: Session, event: Event) -> list[Effect]:
 
 @_on(State.QUEUED, ev.WaitExpired)
 def _no_slot(session: Session, event: Event) -> list[Effect]:
-    effects: list[Effect] = []
-    if session.current is not None:
-        effects.append(ev.RefuseTurn(session.current, Refusal.NO_SLOT))
-        session.current = None
-    return effects + session.settle_without_process(session.rest())
+    session.state = session.rest()
+    return session.refuse_all(Refusal.NO_SLOT)
 
 
 # The process

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeAlias
 
 from claude_code_api.errors import GatewayError
 
+Role: TypeAlias = Literal["user", "assistant"]
+
 Block: TypeAlias = dict[str, Any]
 """One content block, Messages API shape: `{"type": "text", "text": ...}` and so on."""
 
@@ -19,7 +21,7 @@ Block: TypeAlias = dict[str, Any]
 class Message:
     """One message of a history: `role` user or assistant, `content` its blocks in order."""
 
-    role: Literal["user", "assistant"]
+    role: Role
     content: tuple[Block, ...]
 
     def text(self) -> str:
@@ -46,6 +48,7 @@ class StartKind(StrEnum):
     """How a turn got its process, as `X-Session-Start` and `/stats` report it."""
 
     LIVE = "live"
+    WARM = "warm"
     COLD = "cold"
     RESUMED = "resumed"
     FORKED = "forked"

@@ -15,7 +15,10 @@ def configure(*, style: str, level: str) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=20)
+        # A plain traceback: the pretty one shows local variables, and credentials are among them.
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=20, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     structlog.configure(
         processors=[

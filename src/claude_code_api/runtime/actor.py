@@ -18,7 +18,7 @@ import structlog
 
 from claude_code_api.core import events as ev
 from claude_code_api.core.conversation import same_history
-from claude_code_api.core.events import CutReason, Refusal, StopReason
+from claude_code_api.core.events import Refusal, StopReason
 from claude_code_api.core.session import Session, State
 from claude_code_api.core.turn import (
     AnswerStarted,
@@ -32,16 +32,11 @@ from claude_code_api.core.turn import (
     Usage,
 )
 from claude_code_api.errors import (
-    CapacityExceeded,
-    ConversationBusy,
-    ConversationDeleted,
     GatewayError,
-    ProcessDied,
-    ShuttingDown,
-    StartFailed,
     TurnCancelled,
 )
 from claude_code_api.runtime.ports import Agent, AgentLauncher, Binding, Launch, Profile
+from claude_code_api.runtime.refusals import refusal_error
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.stream import TurnStream
 from claude_code_api.runtime.tasks import Tasks
@@ -112,6 +107,7 @@ class Actor:
         self._history: list[Message] = []
         self._system = ""
         self._binding: Binding | None = None
+        self.place: str | None = None
         self._agent: Agent | None = None
         self._starting: asyncio.Task[Agent] | None = None
         self._start_error: GatewayError | None = None
@@ -145,16 +141,16 @@ class Actor:
         self._pending[turn.id] = turn
         self.post(ev.TurnRequested(turn.id))
 
-    def cut(self, turn_id: str, reason: CutReason, error: GatewayError | None = None) -> None:
+    def cut(self, turn_id: str, error: GatewayError | None = None) -> None:
         """End a turn now; its reader gets `error`. A turn that is over is left alone."""
         if turn_id in self._pending:
             self._cut_errors[turn_id] = error or TurnCancelled("The turn was interrupted.")
-            self.post(ev.TurnCut(turn_id, reason))
+            self.post(ev.TurnCut(turn_id))
 
-    def cut_current(self, reason: CutReason, error: GatewayError) -> None:
+    def cut_current(self, error: GatewayError) -> None:
         """End the turn that runs, if one does."""
         if self._session.current is not None:
-            self.cut(self._session.current, reason, error)
+            self.cut(self._session.current, error)
 
     def post(self, event: ev.Event) -> None:
         """Handle an event, and those that it causes, in order."""
@@ -165,9 +161,30 @@ class Actor:
         try:
             while self._mailbox:
                 self._handle(self._mailbox.popleft())
+        except Exception:  # noqa: BLE001 - the actor's top: a defect must not leave a client or a slot waiting for ever
+            _log.exception("actor_failed", conversation_id=self.conversation_id, story=list(self._session.story))
+            self._collapse()
         finally:
             self._handling = False
         self._host.changed(self)
+
+    def _collapse(self) -> None:
+        """Answer everybody, end the process, and begin again from the last completed turn."""
+        self._mailbox.clear()
+        for turn in list(self._pending.values()):
+            self._end(turn, TurnFailed(GatewayError("A defect of the gateway ended the turn; its log says more.")))
+        old = self._session
+        self._session = Session(
+            old.fits, old.interactive, old.max_waiting, resumable=old.resumable, epoch=old.epoch + 1
+        )
+        if self._agent is not None:
+            self._session.state = State.STOPPING
+            self._host.tasks.spawn(self._agent.stop(flush=False), f"stop-{self.key}")
+            self._host.tasks.spawn(self._await_exit(self._agent, self._session.epoch), f"exit-{self.key}")
+        else:
+            self._session.state = self._session.rest()
+            self._host.cancel_acquire(self)
+            self._host.release(self)
 
     def _handle(self, event: ev.Event) -> None:
         before = self.state
@@ -176,7 +193,7 @@ class Actor:
             if self.state is State.IDLE:
                 self.idle_since = asyncio.get_running_loop().time()
             self._host.changed(self)
-        if isinstance(event, ev.ProcessExited) and before in {State.IDLE, State.BUSY}:
+        if isinstance(event, ev.ProcessExited) and before not in {State.STOPPING, State.CLOSING}:
             self._host.stats.counts["crashed"] += 1
             self._tell("session_crashed", state=before.value)
         for effect in effects:
@@ -189,6 +206,8 @@ class Actor:
             case ev.CancelAcquire():
                 self._host.cancel_acquire(self)
             case ev.ReleaseSlot():
+                if self._agent is not None:
+                    self._account(self._agent)
                 self._agent = None
                 self._profile = None
                 self._host.release(self)
@@ -231,7 +250,7 @@ class Actor:
             self._start_kind = StartKind.COLD
         else:
             self._start_kind = StartKind.RESUMED if own_history else StartKind.FORKED
-        launch = Launch(self.key, self._profile, self._binding if own_history else None, tuple(self._context))
+        launch = Launch(self.place, self._profile, self._binding if own_history else None, tuple(self._context))
         self._starting = self._host.tasks.spawn(self._host.launcher.start(launch), f"start-{self.key}")
         self._starting.add_done_callback(lambda task: self._started(task, epoch))
 
@@ -240,11 +259,16 @@ class Actor:
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
             self._start_error = error if isinstance(error, GatewayError) else None
+            if error is not None and self._start_error is None:
+                self._start_error = GatewayError("A defect of the gateway kept the process from starting; see its log.")
             self.post(ev.StartFailed(epoch))
             return
         self._agent = task.result()
         self._cost_seen = 0.0
+        self.place = self._agent.place
         kind = self._start_kind or StartKind.COLD
+        if self._agent.warm and kind is StartKind.COLD:
+            kind = self._start_kind = StartKind.WARM
         self._host.stats.counts["resumed" if kind is StartKind.RESUMED else "started"] += 1
         self._tell("session_resumed" if kind is StartKind.RESUMED else "session_created", start=kind.value)
         self._host.tasks.spawn(self._await_exit(self._agent, epoch), f"exit-{self.key}", detached=True)
@@ -271,7 +295,7 @@ class Actor:
     async def _watch(self, turn: Turn, agent: Agent) -> None:
         error = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
         if error is not None:
-            self.cut(turn.id, CutReason.TIMEOUT, error)
+            self.cut(turn.id, error)
 
     def _emitted(self, turn: Turn, epoch: int, event: TurnEvent) -> None:
         if epoch != self._session.epoch or self._session.current != turn.id or self.state is not State.BUSY:
@@ -321,48 +345,22 @@ class Actor:
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
 
     def _stop(self, reason: StopReason) -> None:
-        name = {StopReason.IDLE: "culled", StopReason.EVICTED: "evicted", StopReason.DELETED: "deleted"}.get(reason)
+        name = {StopReason.IDLE: "culled", StopReason.EVICTED: "evicted"}.get(reason)
         if name is not None:
             self._host.stats.counts[name] += 1
         self._tell(f"session_{name or 'stopping'}", reason=reason.value)
         if self._agent is not None:
             flush = reason not in {StopReason.DELETED, StopReason.DIRTY}
             self._host.tasks.spawn(self._agent.stop(flush=flush), f"stop-{self.key}")
-        elif self._starting is not None:
+        elif self._starting is not None and not self._starting.cancelling():
             self._starting.cancel()
 
     def _refuse(self, turn_id: str, why: Refusal) -> None:
         turn = self._pending[turn_id]
-        error = self._refusal(turn_id, why)
+        own = self._start_error if why is Refusal.START_FAILED else self._cut_errors.get(turn_id)
+        error = own or refusal_error(why)
         self._tell("turn_refused", request_id=turn.request_id, why=why.value, code=error.code)
         self._end(turn, TurnFailed(error))
-
-    def _refusal(self, turn_id: str, why: Refusal) -> GatewayError:
-        match why:
-            case Refusal.QUEUE_FULL:
-                return ConversationBusy(
-                    f"{self.waiting} turns already wait on this conversation; send the next when one is answered.",
-                    retry_after=2,
-                )
-            case Refusal.NO_SLOT:
-                return CapacityExceeded(
-                    "Every Claude Code process is busy. Try again, or raise [claude] max_concurrent_sessions.",
-                    retry_after=5,
-                )
-            case Refusal.DELETED:
-                return ConversationDeleted("The conversation was deleted.")
-            case Refusal.DRAINING:
-                return ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
-            case Refusal.CUT:
-                return self._cut_errors[turn_id]
-            case Refusal.START_FAILED:
-                return self._start_error or StartFailed("Claude Code ended before it was ready.", retry_after=2)
-            case Refusal.PROCESS_DIED:
-                return ProcessDied(
-                    "The Claude Code process died during the turn. The conversation is as it was before it: send the "
-                    "request again.",
-                    retry_after=1,
-                )
 
     def _end(self, turn: Turn, event: TurnEvent) -> None:
         self._pending.pop(turn.id, None)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import structlog
 
 from claude_code_api.core import events as ev
-from claude_code_api.core.events import CutReason, StopReason
+from claude_code_api.core.events import StopReason
 from claude_code_api.core.pool import Decision, SlotPool
-from claude_code_api.core.session import WITH_PROCESS, State
+from claude_code_api.core.session import RESTING, WITH_PROCESS, State
 from claude_code_api.core.turn import TurnInput
 from claude_code_api.errors import ConversationNotFound, ShuttingDown
 from claude_code_api.runtime.actor import Actor, Turn
@@ -40,6 +40,7 @@ class ManagerSettings:
     max_queued_turns: int
     interactive: bool
     grace_s: float
+    max_conversations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Ticket:
 
     def abandon(self) -> None:
         """The client left: end the turn, keep the session."""
-        self.actor.cut(self.turn.id, CutReason.CLIENT_GONE)
+        self.actor.cut(self.turn.id)
 
 
 class SessionManager:
@@ -76,6 +77,7 @@ class SessionManager:
     def start(self) -> None:
         """Begin to look after idle sessions, on the running event loop."""
         self._loop = asyncio.get_running_loop()
+        self.launcher.set_room(self._pool.size)
         self._janitor = self.tasks.spawn(self._sweep(), "janitor")
 
     # For requests
@@ -115,15 +117,17 @@ class SessionManager:
         """Forget a conversation; returns when its process is gone and its files are removed. The id is free at once."""
         actor = self.get(conversation_id)
         del self._actors[conversation_id]
+        self.stats.counts["deleted"] += 1
+        log.info("session_deleted", conversation_id=conversation_id, pid=actor.pid)
         actor.post(ev.Deleted())
         await actor.closed.wait()
 
     # For /stats
 
     def census(self) -> dict[str, int]:
-        """How many conversations are in each state."""
+        """How many conversations are in each state, those that are being deleted included."""
         counts = dict.fromkeys((state.value for state in State), 0)
-        for actor in self._actors.values():
+        for actor in self._by_key.values():
             counts[actor.state.value] += 1
         return counts
 
@@ -180,9 +184,11 @@ class SessionManager:
             return
         if self._actors.get(actor.conversation_id) is actor:
             del self._actors[actor.conversation_id]
-        self.launcher.forget(actor.key)
+        if actor.place is not None:
+            self.launcher.forget(actor.place)
 
     def _carry_out(self, decision: Decision) -> None:
+        self.launcher.set_room(self._pool.size - self._pool.held)
         for key in decision.grant:
             self._stop_timer(key)
             actor = self._by_key.get(key)
@@ -208,6 +214,18 @@ class SessionManager:
             for actor in self.conversations():
                 if actor.state is State.IDLE and actor.idle_since <= oldest:
                     actor.post(ev.StopWanted(StopReason.IDLE))
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        """Keep at most `max_conversations`: the least recently used of those without a process go."""
+        excess = len(self._actors) - self.settings.max_conversations
+        if excess <= 0:
+            return
+        resting = [actor for actor in self._actors.values() if actor.state in RESTING]
+        for actor in sorted(resting, key=lambda actor: actor.last_used_at)[:excess]:
+            del self._actors[actor.conversation_id]
+            self.stats.counts["forgotten"] += 1
+            actor.post(ev.Deleted())
 
     def begin_drain(self) -> None:
         """Take nothing new, answer what waits, stop what idles, let what runs finish within the grace time.
@@ -236,7 +254,7 @@ class SessionManager:
             async with asyncio.timeout(self.settings.grace_s):
                 await self._quiet.wait()
         for actor in self.conversations():
-            actor.cut_current(CutReason.CANCELLED, ShuttingDown("The server shut down during the turn.", retry_after=5))
+            actor.cut_current(ShuttingDown("The server shut down during the turn.", retry_after=5))
 
     async def shutdown(self) -> None:
         """Drain; returns when no process is left."""

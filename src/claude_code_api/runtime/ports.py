@@ -29,13 +29,13 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What a process is started for. `key` is the conversation's internal id, never used again for another one.
+    """What a process is started for. `place` names the conversation's directory, None before its first process.
 
     With a `binding`, the CLI's own transcript is resumed at its leaf; without one, or when that transcript is not
     whole, `history` is written as a new transcript first. Neither: an empty conversation.
     """
 
-    key: str
+    place: str | None
     profile: Profile
     binding: Binding | None
     history: tuple[Message, ...]
@@ -47,6 +47,16 @@ class Agent(Protocol):
     @property
     def pid(self) -> int:
         """The process id, which is its process group's id as well."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """The name of its directory, never used again for another conversation."""
+        ...
+
+    @property
+    def warm(self) -> bool:
+        """Whether it had been started ahead."""
         ...
 
     @property
@@ -88,6 +98,18 @@ class AgentLauncher(Protocol):
         """Start one and wait until it is ready. Raises errors.StartFailed; a failed or cancelled start is reaped."""
         ...
 
-    def forget(self, key: str) -> None:
-        """Remove everything that processes of `key` left on disk."""
+    def forget(self, place: str) -> None:
+        """Remove a conversation's directory."""
+        ...
+
+    def set_room(self, processes: int) -> None:
+        """How many processes the limit leaves to spares; told whenever it changes."""
+        ...
+
+
+class SparePool(Protocol):
+    """The spares, as far as `/stats` shows them."""
+
+    def describe(self) -> dict[str, int]:
+        """Sizes and counts, in psycopg_pool's words."""
         ...

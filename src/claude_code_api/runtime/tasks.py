@@ -9,6 +9,8 @@ from typing import Any
 
 import structlog
 
+from claude_code_api.errors import GatewayError
+
 log = structlog.get_logger(__name__)
 
 
@@ -28,7 +30,9 @@ class Tasks:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        # A GatewayError is an answer: whoever waits for the task passes it on.
+        if error is not None and not isinstance(error, GatewayError):
             log.error("background_task_failed", task=task.get_name(), exc_info=error)
 
     async def drain(self) -> None:

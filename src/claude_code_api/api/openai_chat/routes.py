@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from claude_code_api.api.client import ClientWatch
@@ -51,10 +51,14 @@ async def create(request: Request, body: ChatRequest, context: Ctx) -> Response:
     headers = {"X-Conversation-ID": ticket.conversation_id}
     if parsed.ignored:
         headers["X-Ignored-Params"] = ", ".join(parsed.ignored)
-    if not body.stream:
-        return await _whole(request, context, ticket, head, headers)
-    include_usage = body.stream_options is not None and body.stream_options.include_usage
-    return await _streamed(request, context, ticket, head, headers, include_usage=include_usage)
+    try:
+        if not body.stream:
+            return await _whole(request, context, ticket, head, headers)
+        include_usage = body.stream_options is not None and body.stream_options.include_usage
+        return await _streamed(request, context, ticket, head, headers, include_usage=include_usage)
+    except BaseException:
+        ticket.abandon()
+        raise
 
 
 async def _whole(request: Request, context: Context, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:
@@ -65,7 +69,8 @@ async def _whole(request: Request, context: Context, ticket: Ticket, head: Head,
             elif isinstance(event, TurnFailed):
                 raise event.error
             elif isinstance(event, TurnCompleted):
-                return JSONResponse(head.completion(event, reasoning=context.reasoning_content), headers=headers)
+                completion = head.completion(event, reasoning=context.reasoning_content)
+                return Response(json.dumps(completion), headers=headers, media_type="application/json")
     raise GatewayError("The turn ended without a result.")
 
 
@@ -132,7 +137,7 @@ async def _frames(
         if isinstance(event, TextDelta) or (isinstance(event, ThinkingDelta) and reasoning):
             yield opening + data(head.delta(event))
             opening = b""
-        elif isinstance(event, AnswerRestarted):
+        elif isinstance(event, AnswerRestarted) and not opening:
             ticket.abandon()
             lost = UpstreamInterrupted(
                 "The model's stream broke in the middle of the answer. Send the request again.", retry_after=1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from claude_code_api.api.openai_chat.wire import ChatMessage, ChatRequest
 from claude_code_api.core.models import ModelNames
-from claude_code_api.core.turn import Block, Message, TextDelta, ThinkingDelta, TurnCompleted, TurnInput, Usage
+from claude_code_api.core.turn import Block, Message, Role, TextDelta, ThinkingDelta, TurnCompleted, TurnInput, Usage
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
 _Refused = Callable[[Any], bool]
@@ -31,6 +32,9 @@ _UNSUPPORTED: Mapping[str, _Refused] = {
     "web_search_options": lambda value: True,
     "reasoning_effort": lambda value: True,
 }
+_REFUSED_IN_MESSAGES = ("tool_calls", "function_call", "audio")
+_PLAIN = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,100}")
+_MOST_SHOWN = 32
 _FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -55,18 +59,19 @@ def parse(request: ChatRequest, *, models: ModelNames, named: bool, strict: bool
     """
     ignored = _check_options(request, strict=strict)
     system: list[str] = []
-    dialogue: list[Message] = []
+    spoken: list[tuple[Role, list[Block]]] = []
     for index, message in enumerate(request.messages):
         where = f"messages[{index}]"
         text = _text(message, where)
         if message.role in ("system", "developer"):
             system.append(text)
-        elif message.role in ("user", "assistant"):
-            _append(dialogue, message.role == "user", text, where)
+        elif message.role == "user" or message.role == "assistant":
+            _append(spoken, message.role, text, where)
         else:
             raise UnsupportedParameter(
                 f"{where}.role: messages of the role {message.role!r} are not supported yet.", param=f"{where}.role"
             )
+    dialogue = [Message(role, tuple(blocks)) for role, blocks in spoken]
     if not dialogue or dialogue[-1].role != "user":
         raise InvalidRequest("The last message must be the user's.", param="messages")
     whole = any(message.role == "assistant" for message in dialogue)
@@ -86,24 +91,29 @@ def _check_options(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
         if name in extra and refused(extra[name]):
             raise UnsupportedParameter(f"{name} is not supported yet; leave it out.", param=name)
     ignored = [name for name in extra if name not in _UNSUPPORTED]
-    if any("name" in (message.model_extra or {}) for message in request.messages):
-        ignored.append("messages[].name")
-    if strict and ignored:
+    if request.stream_options is not None:
+        ignored += [f"stream_options.{name}" for name in request.stream_options.model_extra or {}]
+    for message in request.messages:
+        ignored += [f"messages[].{name}" for name in message.model_extra or {} if name not in _REFUSED_IN_MESSAGES]
+        if isinstance(message.content, list):
+            ignored += [f"messages[].content[].{name}" for part in message.content for name in part.model_extra or {}]
+    shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(ignored)]
+    if strict and shown:
         raise UnsupportedParameter(
-            f"{ignored[0]} has no effect with Claude Code, and [api] strict_params is on.", param=ignored[0]
+            f"{shown[0]} has no effect with Claude Code, and [api] strict_params is on.", param=shown[0]
         )
-    return tuple(ignored)
+    return tuple(shown if len(shown) <= _MOST_SHOWN else [*shown[:_MOST_SHOWN], "..."])
 
 
 def _text(message: ChatMessage, where: str) -> str:
-    for field in ("tool_calls", "function_call", "audio"):
+    for field in _REFUSED_IN_MESSAGES:
         if (message.model_extra or {}).get(field):
             raise UnsupportedParameter(f"{where}.{field} is not supported yet.", param=f"{where}.{field}")
     content = message.content
     if content is None:
         raise InvalidRequest(f"{where}.content is missing.", param=f"{where}.content")
     if isinstance(content, str):
-        return content
+        return _sound(content, f"{where}.content")
     texts = []
     for number, part in enumerate(content):
         at = f"{where}.content[{number}]"
@@ -111,21 +121,27 @@ def _text(message: ChatMessage, where: str) -> str:
             raise UnsupportedParameter(f"{at}: parts of the type {part.type!r} are not supported yet.", param=at)
         if part.text is None:
             raise InvalidRequest(f"{at}.text is missing.", param=f"{at}.text")
-        texts.append(part.text)
+        texts.append(_sound(part.text, f"{at}.text"))
     return "".join(texts)
 
 
-def _append(dialogue: list[Message], is_user: bool, text: str, where: str) -> None:
+def _sound(text: str, where: str) -> str:
+    """JSON can carry half a character, which nothing behind us can store."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest(f"{where} contains half of a surrogate pair, which is not text.", param=where) from error
+    return text
+
+
+def _append(spoken: list[tuple[Role, list[Block]]], role: Role, text: str, where: str) -> None:
+    """Neighbours of one role are one message to the model, as they would be at the Messages API."""
     if not text.strip():
         raise InvalidRequest(f"{where}.content must not be empty.", param=f"{where}.content")
-    role = "user" if is_user else "assistant"
-    block: Block = {"type": "text", "text": text}
-    if dialogue and dialogue[-1].role == role:
-        # Neighbours of one role are one message to the model, as they would be at the Messages API.
-        merged = [*dialogue[-1].content, {"type": "text", "text": f"\n\n{text}"}]
-        dialogue[-1] = Message(dialogue[-1].role, tuple(merged))
+    if spoken and spoken[-1][0] == role:
+        spoken[-1][1].append({"type": "text", "text": f"\n\n{text}"})
     else:
-        dialogue.append(Message("user" if is_user else "assistant", (block,)))
+        spoken.append((role, [{"type": "text", "text": text}]))
 
 
 # Answers

@@ -1,0 +1,45 @@
+"""What a client is told when its turn was refused."""
+
+from __future__ import annotations
+
+from claude_code_api.core.events import Refusal
+from claude_code_api.errors import (
+    CapacityExceeded,
+    ConversationBusy,
+    ConversationDeleted,
+    GatewayError,
+    ProcessDied,
+    ShuttingDown,
+    StartFailed,
+    TurnCancelled,
+)
+
+
+def refusal_error(why: Refusal) -> GatewayError:
+    """The error for a refusal that has no more precise one of its own."""
+    match why:
+        case Refusal.QUEUE_FULL:
+            return ConversationBusy(
+                "Too many turns already wait on this conversation ([claude] max_queued_turns); send the next when one "
+                "is answered.",
+                retry_after=2,
+            )
+        case Refusal.NO_SLOT:
+            return CapacityExceeded(
+                "Every Claude Code process is busy. Try again, or raise [claude] max_concurrent_sessions.",
+                retry_after=5,
+            )
+        case Refusal.DELETED:
+            return ConversationDeleted("The conversation was deleted.")
+        case Refusal.DRAINING:
+            return ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
+        case Refusal.CUT:
+            return TurnCancelled("The turn was interrupted.")
+        case Refusal.START_FAILED:
+            return StartFailed("Claude Code ended before it was ready.", retry_after=2)
+        case Refusal.PROCESS_DIED:
+            return ProcessDied(
+                "The Claude Code process died during the turn. The conversation is as it was before it: send the "
+                "request again.",
+                retry_after=1,
+            )
