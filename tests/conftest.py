@@ -23,7 +23,7 @@ class Model:
         return [body for body in self.requests if needle in str(_last_of_user(body))]
 
     def dialogue(self, needle: str) -> list[tuple[str, str]]:
-        """The dialogue of the only request whose last user message contains `needle`: (role, text), without reminders."""
+        """The dialogue of the only request whose last user message contains `needle`: (role, text) pairs."""
         (body,) = self.asked(needle)
         dialogue = []
         for message in body["messages"]:

@@ -84,6 +84,7 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
         version=__version__,
         summary="Live Claude Code sessions behind the APIs that programs already speak.",
         lifespan=lifespan,
+        responses=errors.DOCUMENTED,
     )
     for room in (openai_chat, models, sessions, operations):
         app.include_router(room.router)

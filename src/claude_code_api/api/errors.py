@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from claude_code_api import errors as err
@@ -66,8 +67,37 @@ def error_response(error: err.GatewayError) -> JSONResponse:
     return JSONResponse(envelope(error), status_of(error)[0], error_headers(error))
 
 
+class ErrorBody(BaseModel):
+    """What went wrong: for people, of which kind, in which field, and a code for programs."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorEnvelope(BaseModel):
+    """The body of every error."""
+
+    error: ErrorBody
+
+
+DOCUMENTED: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorEnvelope}, "5XX": {"model": ErrorEnvelope}}
+"""How errors stand in the OpenAPI description."""
+
+
 def install(app: FastAPI) -> None:
-    """Answer every kind of failure in the envelope."""
+    """Answer every kind of failure in the envelope, and describe it so."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = describe()
+        for methods in schema["paths"].values():
+            for operation in methods.values():
+                operation["responses"].pop("422", None)  # the framework's own; ours is a 400 in the envelope
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
     @app.exception_handler(err.GatewayError)
     async def _ours(request: Request, error: err.GatewayError) -> JSONResponse:

@@ -70,7 +70,8 @@ async def _whole(request: Request, context: Context, ticket: Ticket, head: Head,
                 raise event.error
             elif isinstance(event, TurnCompleted):
                 completion = head.completion(event, reasoning=context.reasoning_content)
-                return Response(json.dumps(completion), headers=headers, media_type="application/json")
+                body = json.dumps(completion, separators=(",", ":"))
+                return Response(body, headers=headers, media_type="application/json")
     raise GatewayError("The turn ended without a result.")
 
 
