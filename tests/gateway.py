@@ -31,35 +31,38 @@ class Gateway:
         self, model_url: str, settings: dict[str, Any] | None = None, env: dict[str, str] | None = None
     ) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="cca-"))
-        self._log = (self.data_dir / "stderr.log").open("w+")
         chosen = {"pool__min_size": 0, "pool__max_size": 0, **(settings or {})}
-        own = {f"CLAUDE_CODE__{name.upper()}": _text(value) for name, value in chosen.items()}
+        self._env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.data_dir),
+            "ANTHROPIC_BASE_URL": model_url,
+            "ANTHROPIC_API_KEY": "test-key",
+            **{f"CLAUDE_CODE__{name.upper()}": _text(value) for name, value in chosen.items()},
+            **(env or {}),
+        }
+        self._start()
+
+    def _start(self) -> None:
+        serve = ["serve", "--port", "0", "--data-dir", str(self.data_dir / "data")]
+        self._log = (self.data_dir / "stderr.log").open("w+")
         self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "claude_code_api",
-                "serve",
-                "--port",
-                "0",
-                "--data-dir",
-                str(self.data_dir / "data"),
-            ],
+            [sys.executable, "-m", "claude_code_api", *serve],
             cwd=self.data_dir,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.data_dir),
-                "ANTHROPIC_BASE_URL": model_url,
-                "ANTHROPIC_API_KEY": "test-key",
-                **own,
-                **(env or {}),
-            },
+            env=self._env,
             stdout=subprocess.DEVNULL,
             stderr=self._log,
             start_new_session=True,
         )
         self.url = self._wait_until_up()
         self.http = httpx.Client(base_url=self.url, timeout=60)
+
+    def restart(self, number: signal.Signals) -> None:
+        """End the server with a signal and start another one on the same data."""
+        self.http.close()
+        self.process.send_signal(number)
+        self.process.wait(timeout=60)
+        self._log.close()
+        self._start()
 
     def _wait_until_up(self) -> str:
         deadline = time.monotonic() + 20

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import structlog
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -25,6 +27,9 @@ from claude_code_api.errors import ConfigError, ModelNotFound
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.manager import ManagerSettings, SessionManager
 from claude_code_api.runtime.watchdog import Limits
+from claude_code_api.store.sql import SqlStore, sqlite_engine
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple[str, str] | None = None) -> FastAPI:
@@ -56,12 +61,14 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Conversations are known to this process alone: what an earlier server left can never be used again.
-        shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True, mode=0o700, exist_ok=True)
+        store = SqlStore(sqlite_engine(root.parent / "conversations.db"))
+        if (cut := await store.open()) > 0:
+            log.warning("turns_interrupted", count=cut, reason="an earlier server ended during them")
+        await asyncio.to_thread(_sweep, root, await store.places())
         guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
         launcher = _launcher(settings, cli, root.resolve(), guard, spare_model)
-        manager = _manager(settings, launcher)
+        manager = _manager(settings, launcher, store)
         app.state.context = Context(
             manager=manager,
             pool=launcher.warm,
@@ -77,6 +84,7 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
         finally:
             await manager.shutdown()
             await launcher.close()
+            await store.close()
             guard.close()
 
     app = FastAPI(
@@ -125,10 +133,18 @@ def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, s
     )
 
 
-def _manager(settings: Settings, launcher: ClaudeLauncher) -> SessionManager:
+def _sweep(root: Path, places: set[str]) -> None:
+    """Remove directories that belong to no conversation: spares and first turns of a server that was killed."""
+    for path in root.iterdir():
+        if path.name not in places:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _manager(settings: Settings, launcher: ClaudeLauncher, store: SqlStore) -> SessionManager:
     claude = settings.claude
     return SessionManager(
         launcher,
+        store,
         ManagerSettings(
             max_sessions=claude.max_concurrent_sessions,
             max_waiting=claude.max_waiting,
@@ -137,7 +153,6 @@ def _manager(settings: Settings, launcher: ClaudeLauncher) -> SessionManager:
             max_queued_turns=claude.max_queued_turns,
             interactive=claude.use_interactive_sessions,
             grace_s=settings.server.shutdown_grace_seconds,
-            max_conversations=claude.max_conversations,
         ),
         Limits(
             first_event_s=claude.first_event_seconds, silence_s=claude.silence_seconds, turn_s=claude.timeout_seconds

@@ -23,8 +23,8 @@ PREFIX = "CLAUDE_CODE__"
 FILE_VARIABLE = "CLAUDE_CODE_CONFIG"
 
 
-def _user_dir(variable_name: str, fallback: str) -> Path:
-    base = os.environ.get(variable_name)
+def _user_dir(variable_name: str, fallback: str, environ: Mapping[str, str] = os.environ) -> Path:
+    base = environ.get(variable_name)
     return (Path(base) if base else Path.home() / fallback) / "claude-code-api"
 
 
@@ -83,9 +83,6 @@ class ClaudeSettings(_Section):
     )
     slot_wait_seconds: float = Field(60, gt=0, description="Longest wait for a process when all are busy; then 429.")
     max_waiting: int = Field(100, ge=0, description="Most conversations that wait for a process; more get 429 at once.")
-    max_conversations: int = Field(
-        10_000, ge=1, description="Most conversations that are remembered; the least recently used are forgotten first."
-    )
     max_queued_turns: int = Field(8, ge=0, description="Most turns that wait on one conversation; more get 429.")
 
 
@@ -198,7 +195,7 @@ def _find_file(given: Path | None, environ: Mapping[str, str]) -> Path | None:
     candidates = (
         Path("claude-code-api.toml"),
         Path("config/local.toml"),
-        _user_dir("XDG_CONFIG_HOME", ".config") / "config.toml",
+        _user_dir("XDG_CONFIG_HOME", ".config", environ) / "config.toml",
     )
     return next((path for path in candidates if path.is_file()), None)
 
@@ -225,6 +222,8 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[_Item]:
         if not name.upper().startswith(PREFIX):
             continue
         section, _, key = name[len(PREFIX) :].lower().partition("__")
+        if not key:
+            raise ConfigError(f"{name}: a setting is {PREFIX}SECTION__KEY. Sections are: {_names(Settings)}.")
         yield section, key, _parse(section, key, text, name), name
 
 
@@ -266,7 +265,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
                 assert isinstance(known.annotation, type)
                 lines.append(f"{origin}: there is no key {key} in [{section}]. Keys are: {_names(known.annotation)}.")
         else:
-            lines.append(f"{origin}: [{section}] {'.'.join(where[1:])} = {problem['input']!r}: {problem['msg']}.")
+            what = f"[{section}] {'.'.join(where[1:])} = {problem['input']!r}" if key else f"[{section}]"
+            lines.append(f"{origin}: {what}: {problem['msg'].removeprefix('Value error, ')}.")
     return "\n".join(lines)
 
 

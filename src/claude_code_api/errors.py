@@ -74,6 +74,12 @@ class ShuttingDown(GatewayError):
     code = "server_shutting_down"
 
 
+class StoreUnavailable(GatewayError):
+    """The store cannot be read or written: disk full, database locked. Nothing was half-written."""
+
+    code = "store_unavailable"
+
+
 class TurnCancelled(GatewayError):
     """Somebody interrupted the turn, or its client left."""
 

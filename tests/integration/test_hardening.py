@@ -125,15 +125,6 @@ def test_a_known_origin_gets_cors_and_only_when_configured(start_gateway: Start,
     assert gateway.http.options("/v1/chat/completions", headers=preflight).status_code == 403
 
 
-def test_the_oldest_conversations_are_forgotten_beyond_the_limit(start_gateway: Start) -> None:
-    gateway = start_gateway({"claude__max_conversations": 2, "claude__session_idle_seconds": 0.3})
-    for number in range(4):
-        text_of(gateway.ask("hello", f"many-{number}"))
-    eventually(lambda: len(gateway.http.get("/v1/sessions").json()["data"]) == 2)
-    assert [session["id"] for session in gateway.http.get("/v1/sessions").json()["data"]] == ["many-2", "many-3"]
-    eventually(lambda: len(list((gateway.data_dir / "data" / "default" / "sessions").iterdir())) == 2)
-
-
 def test_what_is_on_disk_is_the_owners_alone(gateway: Gateway) -> None:
     text_of(gateway.ask("hello", "private-files"))
     open_to_others = [

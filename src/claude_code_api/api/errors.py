@@ -22,6 +22,7 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ConversationBusy: (429, "rate_limit_error"),
     err.CapacityExceeded: (429, "rate_limit_error"),
     err.ShuttingDown: (503, "server_error"),
+    err.StoreUnavailable: (503, "server_error"),
     err.TurnCancelled: (409, "invalid_request_error"),
     err.TurnTimeout: (504, "server_error"),
     err.StartFailed: (503, "server_error"),

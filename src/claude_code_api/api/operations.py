@@ -24,7 +24,7 @@ async def health(context: Ctx) -> dict[str, Any]:
 async def stats(context: Ctx) -> dict[str, Any]:
     """Counts since the start, the present state, and latencies by start kind in milliseconds."""
     manager = context.manager
-    census = manager.census()
+    census = await manager.census()
     counts = manager.stats.counts
     return {
         "version": __version__,
@@ -36,7 +36,7 @@ async def stats(context: Ctx) -> dict[str, Any]:
             "starting": census[State.STARTING],
             "stopping": census[State.STOPPING] + census[State.CLOSING],
             "queued": manager.waiting_for_slot,
-            "hibernated": census[State.HIBERNATED] + census[State.FAILED],
+            "hibernated": census[State.HIBERNATED],
             "total": sum(census.values()),
         },
         "limits": {
@@ -49,7 +49,7 @@ async def stats(context: Ctx) -> dict[str, Any]:
             name: counts[name]
             for name in (
                 *("created", "started", "reused", "resumed", "culled", "evicted", "crashed", "deleted"),
-                *("forgotten", "turns", "failed"),
+                *("turns", "failed"),
             )
         },
         "pool": context.pool.describe(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import psutil
@@ -11,8 +10,7 @@ from starlette.responses import Response
 
 from claude_code_api.api.context import Ctx
 from claude_code_api.core.identity import check_id
-from claude_code_api.core.session import State
-from claude_code_api.runtime.actor import Actor
+from claude_code_api.runtime.views import SessionView
 
 router = APIRouter(tags=["Sessions"])
 
@@ -20,13 +18,13 @@ router = APIRouter(tags=["Sessions"])
 @router.get("/v1/sessions", summary="List the sessions")
 async def list_sessions(context: Ctx) -> dict[str, Any]:
     """Every conversation, the oldest first."""
-    return {"object": "list", "data": [_view(actor) for actor in context.manager.conversations()]}
+    return {"object": "list", "data": [_session(view) for view in await context.manager.conversations()]}
 
 
 @router.get("/v1/sessions/{conversation_id}", summary="Retrieve a session")
 async def get_session(conversation_id: str, context: Ctx) -> dict[str, Any]:
     """One conversation; 404 when it is unknown."""
-    return _view(context.manager.get(check_id(conversation_id)))
+    return _session(await context.manager.get(check_id(conversation_id)))
 
 
 @router.delete("/v1/sessions/{conversation_id}", summary="Delete a session", status_code=204)
@@ -36,29 +34,28 @@ async def delete_session(conversation_id: str, context: Ctx) -> Response:
     return Response(status_code=204)
 
 
-def _view(actor: Actor) -> dict[str, Any]:
-    """A session as the API shows it. Times are Unix seconds; `usage` and `cost_usd` are the whole conversation's."""
-    idle = asyncio.get_running_loop().time() - actor.idle_since if actor.state is State.IDLE else None
+def _session(view: SessionView) -> dict[str, Any]:
+    """A session as the API shows it."""
     return {
-        "id": actor.conversation_id,
+        "id": view.conversation_id,
         "object": "session",
-        "state": actor.state.value,
-        "pid": actor.pid,
-        "model": actor.model or None,
+        "state": view.state,
+        "pid": view.pid,
+        "model": view.model or None,
         "profile": "chat",
-        "turns": actor.turns,
-        "queued_turns": actor.waiting,
+        "turns": view.turns,
+        "queued_turns": view.queued_turns,
         "usage": {
-            "input_tokens": actor.usage.input_tokens,
-            "output_tokens": actor.usage.output_tokens,
-            "cache_read_input_tokens": actor.usage.cache_read_tokens,
-            "cache_creation_input_tokens": actor.usage.cache_write_tokens,
+            "input_tokens": view.usage.input_tokens,
+            "output_tokens": view.usage.output_tokens,
+            "cache_read_input_tokens": view.usage.cache_read_tokens,
+            "cache_creation_input_tokens": view.usage.cache_write_tokens,
         },
-        "cost_usd": round(actor.cost_usd, 6),
-        "created_at": int(actor.created_at),
-        "last_used_at": int(actor.last_used_at),
-        "idle_seconds": None if idle is None else round(idle, 1),
-        "rss_bytes": _rss(actor.pid),
+        "cost_usd": round(view.cost_usd, 6),
+        "created_at": int(view.created_at),
+        "last_used_at": int(view.last_used_at),
+        "idle_seconds": None if view.idle_seconds is None else round(view.idle_seconds, 1),
+        "rss_bytes": _rss(view.pid),
     }
 
 

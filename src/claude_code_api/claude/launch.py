@@ -159,7 +159,9 @@ def installation(
     passed = {name: environ[name] for name in PASSED if environ.get(name)}
     if credential is not None:
         passed = {
-            name: value for name, value in passed.items() if not name.startswith(("ANTHROPIC_", "CLAUDE_", "AWS_"))
+            name: value
+            for name, value in passed.items()
+            if not name.startswith(("ANTHROPIC_", "CLAUDE_", "AWS_", "GOOGLE_", "CLOUD_ML_"))
         }
         passed["ANTHROPIC_API_KEY"] = credential
     if base_url:

@@ -56,7 +56,7 @@ class ClaudeLauncher:
         self._starts = asyncio.Semaphore(concurrent_starts)
         self._starting = 0
         self._spare_profile = Profile(spare_model)
-        self.warm = WarmPool(pool, start=self._start_spare, busy=lambda: self._starting > 0)
+        self.warm = WarmPool(pool, start=self._start_spare, busy=lambda: self._starting > 0, forget=self.forget)
 
     def set_room(self, processes: int) -> None:
         """How many spares the process limit leaves room for."""

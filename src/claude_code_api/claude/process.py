@@ -54,6 +54,7 @@ class ClaudeProcess:
         self._loop = asyncio.get_running_loop()
         self.last_frame_at = self._loop.time()
         self._tasks = Tasks()
+        self._truncated = asyncio.Event()
         self._gone: asyncio.Future[str] = self._loop.create_future()
         self._tasks.spawn(self._live(), f"claude-{process.pid}", detached=True)
 
@@ -129,7 +130,9 @@ class ClaudeProcess:
         A context that was compacted during the turn cannot be had back here, only from the transcript: False.
         """
         self._emit = None
-        if self._reader is not None and self._reader.compacted:
+        if self._reader is None or self._reader.turn != turn:
+            return True  # it was never sent
+        if self._reader.compacted:
             return False
         return await self._rewind(turn)
 
@@ -236,13 +239,19 @@ class ClaudeProcess:
                 events = reader.feed(frame)
                 if (target := reader.continuation) is not None:
                     reader.continuation = None
+                    self._truncated.clear()
                     self._tasks.spawn(self._drop_continuation(reader, target), f"truncate-{reader.turn}")
+                if reader.truncated is not None:
+                    self._truncated.set()
                 return events
         return ()
 
     async def _drop_continuation(self, reader: TurnReader, target: str) -> None:
         """The answer reached its token limit: end the turn there, without the words the CLI would put in to go on."""
         clean = await self._rewind(target)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_UNDO_S):
+                await self._truncated.wait()
         if self._emit is not None and self._reader is reader and reader.truncated is not None:
             self._emit(reader.truncated)
         if not clean:

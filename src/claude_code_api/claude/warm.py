@@ -46,15 +46,22 @@ class _Spare:
 
 
 class WarmPool:
-    """Keeps spares. `start` starts one; `busy` says whether a conversation's own process is starting right now."""
+    """Keeps spares. `start` starts one, `forget` removes the directory of one that was never adopted; `busy` says
+    whether a conversation's own process is starting right now."""
 
     def __init__(
-        self, settings: PoolSettings, *, start: Callable[[], Awaitable[ClaudeProcess]], busy: Callable[[], bool]
+        self,
+        settings: PoolSettings,
+        *,
+        start: Callable[[], Awaitable[ClaudeProcess]],
+        busy: Callable[[], bool],
+        forget: Callable[[str], None],
     ) -> None:
         self.settings = settings
         self.counts: Counter[str] = Counter()
         self._start = start
         self._busy = busy
+        self._forget = forget
         self._spares: deque[_Spare] = deque()
         self._leaving = 0
         self._starting = 0
@@ -180,13 +187,14 @@ class WarmPool:
         finally:
             self._leaving -= 1
             self._changed.set()
+        await asyncio.to_thread(self._forget, process.place)
 
     async def _add(self) -> None:
         self._starting += 1
         try:
             process = await self._start()
-        except StartFailed as error:
-            self._failed(error.message)
+        except (StartFailed, OSError) as error:
+            self._failed(str(error))
             return
         finally:
             self._starting -= 1
@@ -204,6 +212,7 @@ class WarmPool:
         if spare in self._spares:
             self._spares.remove(spare)
             self._failed(stderr[-300:])
+            await asyncio.to_thread(self._forget, spare.process.place)
 
     def _failed(self, reason: str) -> None:
         self.counts["lost"] += 1

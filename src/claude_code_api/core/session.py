@@ -128,8 +128,10 @@ class Session:
         return [ev.StopProcess(reason)]
 
     def refuse_all(self, why: Refusal) -> list[Effect]:
-        """Answer the current turn and every waiting one."""
-        turns = ([] if self.current is None else [self.current]) + list(self.waiting)
+        """Answer the current turn, unless it was answered and is being undone, and every waiting one."""
+        turns = list(self.waiting)
+        if self.current is not None and self.state is not State.INTERRUPTING:
+            turns.insert(0, self.current)
         self.current = None
         self.waiting.clear()
         return [ev.RefuseTurn(turn, why) for turn in turns]
@@ -305,7 +307,7 @@ def _undone(session: Session, event: Event) -> list[Effect]:
 
 @_on(State.INTERRUPTING, ev.UndoFailed)
 def _undo_failed(session: Session, event: Event) -> list[Effect]:
-    session.current = None
+    session.take_next()
     return session.stop(StopReason.DIRTY)
 
 

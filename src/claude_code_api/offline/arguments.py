@@ -39,7 +39,7 @@ def example_of(schema: Any, text: str, number: int = 0) -> Any:
 
 
 def _number(schema: dict[str, Any], text: str, number: int, *, whole: bool) -> float | int:
-    found = _NUMBER.findall(text)
+    found = [text for text in _NUMBER.findall(text) if len(text) <= 15]
     value = float(found[min(number, len(found) - 1)]) if found else float(schema.get("minimum", 1))
     value = max(value, float(schema.get("minimum", value)))
     value = min(value, float(schema.get("maximum", value)))

@@ -11,15 +11,14 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from dataclasses import dataclass, field
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import structlog
 
 from claude_code_api.core import events as ev
 from claude_code_api.core.conversation import same_history
 from claude_code_api.core.events import Refusal, StopReason
-from claude_code_api.core.session import Session, State
+from claude_code_api.core.session import RESTING, Session, State
 from claude_code_api.core.turn import (
     AnswerStarted,
     Message,
@@ -27,69 +26,43 @@ from claude_code_api.core.turn import (
     TurnCompleted,
     TurnEvent,
     TurnFailed,
-    TurnInput,
     TurnStarted,
     Usage,
 )
 from claude_code_api.errors import (
+    ConversationDeleted,
     GatewayError,
     TurnCancelled,
 )
-from claude_code_api.runtime.ports import Agent, AgentLauncher, Binding, Launch, Profile
+from claude_code_api.runtime.host import Host, Turn
+from claude_code_api.runtime.ports import (
+    Agent,
+    BeganTurn,
+    Binding,
+    CompletedTurn,
+    Launch,
+    Profile,
+    StoredConversation,
+)
 from claude_code_api.runtime.refusals import refusal_error
-from claude_code_api.runtime.stats import Stats
-from claude_code_api.runtime.stream import TurnStream
-from claude_code_api.runtime.tasks import Tasks
-from claude_code_api.runtime.watchdog import Limits, watch
+from claude_code_api.runtime.watchdog import watch
 
 _log = structlog.get_logger("claude_code_api.session")
-
-
-class Host(Protocol):
-    """What an actor needs of the manager."""
-
-    launcher: AgentLauncher
-    limits: Limits
-    stats: Stats
-    tasks: Tasks
-
-    def acquire(self, actor: Actor) -> None:
-        """Get the actor a slot; answered with SlotGranted or WaitExpired."""
-        ...
-
-    def cancel_acquire(self, actor: Actor) -> None:
-        """The actor no longer waits."""
-        ...
-
-    def release(self, actor: Actor) -> None:
-        """The actor's process is reaped."""
-        ...
-
-    def changed(self, actor: Actor) -> None:
-        """The actor's state changed."""
-        ...
-
-
-@dataclass
-class Turn:
-    """One turn on its way through an actor. Times are the event loop's."""
-
-    input: TurnInput
-    request_id: str
-    requested_at: float
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    stream: TurnStream = field(default_factory=TurnStream)
-    start: StartKind = StartKind.LIVE
-    sent_at: float | None = None
-    answering: bool = False
-    first_token_at: float | None = None
 
 
 class Actor:
     """The live side of one conversation. All methods are synchronous and must be called on the event loop."""
 
-    def __init__(self, conversation_id: str, host: Host, *, interactive: bool, max_waiting: int) -> None:
-        self.key = uuid.uuid4().hex[:16]
+    def __init__(
+        self,
+        conversation_id: str,
+        host: Host,
+        stored: StoredConversation | None,
+        *,
+        interactive: bool,
+        max_waiting: int,
+    ) -> None:
+        self.key = uuid.uuid4().hex
         self.conversation_id = conversation_id
         self.created_at = self.last_used_at = time.time()
         self.idle_since = asyncio.get_running_loop().time()
@@ -110,11 +83,23 @@ class Actor:
         self.place: str | None = None
         self._agent: Agent | None = None
         self._starting: asyncio.Task[Agent] | None = None
+        self._starting_epoch = 0
         self._start_error: GatewayError | None = None
         self._profile: Profile | None = None
         self._context: list[Message] = []
         self._start_kind: StartKind | None = None
         self._cost_seen = 0.0
+        self._committing: asyncio.Task[None] | None = None
+        if stored is not None:
+            self._restore(stored)
+
+    def _restore(self, stored: StoredConversation) -> None:
+        self.key, self.place = stored.key, stored.place
+        self.created_at, self.last_used_at = stored.created_at, stored.last_used_at
+        self.turns, self.usage, self.cost_usd, self.model = stored.turns, stored.usage, stored.cost_usd, stored.model
+        self._history, self._system, self._binding = list(stored.history), stored.system, stored.binding
+        self._session.resumable = True
+        self._session.state = State.HIBERNATED
 
     @property
     def state(self) -> State:
@@ -127,9 +112,14 @@ class Actor:
         return self._agent.pid if self._agent is not None else None
 
     @property
-    def empty(self) -> bool:
-        """Nothing was ever completed, and nothing is under way."""
-        return not self._session.resumable and self.state in {State.NEW, State.FAILED} and not self._mailbox
+    def resting(self) -> bool:
+        """Nothing is under way: what there is to know is in the store."""
+        return self.state in RESTING and not self._mailbox and not self._pending
+
+    @property
+    def kept(self) -> bool:
+        """A turn was completed, and the conversation is not deleted."""
+        return self._session.resumable and self.state is not State.CLOSED
 
     @property
     def waiting(self) -> int:
@@ -142,8 +132,8 @@ class Actor:
         self.post(ev.TurnRequested(turn.id))
 
     def cut(self, turn_id: str, error: GatewayError | None = None) -> None:
-        """End a turn now; its reader gets `error`. A turn that is over is left alone."""
-        if turn_id in self._pending:
+        """End a turn now; its reader gets `error`. A turn that is over is left alone, and so is a complete answer."""
+        if turn_id in self._pending and self._committing is None:
             self._cut_errors[turn_id] = error or TurnCancelled("The turn was interrupted.")
             self.post(ev.TurnCut(turn_id))
 
@@ -172,19 +162,31 @@ class Actor:
         """Answer everybody, end the process, and begin again from the last completed turn."""
         self._mailbox.clear()
         for turn in list(self._pending.values()):
-            self._end(turn, TurnFailed(GatewayError("A defect of the gateway ended the turn; its log says more.")))
+            self._fail(turn, GatewayError("A defect of the gateway ended the turn; its log says more."))
         old = self._session
         self._session = Session(
-            old.fits, old.interactive, old.max_waiting, resumable=old.resumable, epoch=old.epoch + 1
+            old.fits,
+            old.interactive,
+            old.max_waiting,
+            resumable=old.resumable,
+            draining=old.draining,
+            epoch=old.epoch + 1,
         )
-        if self._agent is not None:
-            self._session.state = State.STOPPING
+        deleted = old.state in {State.CLOSING, State.CLOSED}
+        if self._starting is not None:
+            self._session.state = State.CLOSING if deleted else State.STOPPING
+            self._starting_epoch = self._session.epoch
+            self._starting.cancel()
+        elif self._agent is not None:
+            self._session.state = State.CLOSING if deleted else State.STOPPING
             self._host.tasks.spawn(self._agent.stop(flush=False), f"stop-{self.key}")
             self._host.tasks.spawn(self._await_exit(self._agent, self._session.epoch), f"exit-{self.key}")
         else:
-            self._session.state = self._session.rest()
+            self._session.state = State.CLOSED if deleted else self._session.rest()
             self._host.cancel_acquire(self)
             self._host.release(self)
+            if deleted:
+                self.closed.set()
 
     def _handle(self, event: ev.Event) -> None:
         before = self.state
@@ -252,10 +254,11 @@ class Actor:
             self._start_kind = StartKind.RESUMED if own_history else StartKind.FORKED
         launch = Launch(self.place, self._profile, self._binding if own_history else None, tuple(self._context))
         self._starting = self._host.tasks.spawn(self._host.launcher.start(launch), f"start-{self.key}")
-        self._starting.add_done_callback(lambda task: self._started(task, epoch))
+        self._starting_epoch = epoch
+        self._starting.add_done_callback(self._started)
 
-    def _started(self, task: asyncio.Task[Agent], epoch: int) -> None:
-        self._starting = None
+    def _started(self, task: asyncio.Task[Agent]) -> None:
+        self._starting, epoch = None, self._starting_epoch
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
             self._start_error = error if isinstance(error, GatewayError) else None
@@ -272,10 +275,14 @@ class Actor:
         self._host.stats.counts["resumed" if kind is StartKind.RESUMED else "started"] += 1
         self._tell("session_resumed" if kind is StartKind.RESUMED else "session_created", start=kind.value)
         self._host.tasks.spawn(self._await_exit(self._agent, epoch), f"exit-{self.key}", detached=True)
+        if self.state in {State.STOPPING, State.CLOSING}:  # it was too late to cancel the start
+            self._host.tasks.spawn(self._agent.stop(flush=False), f"stop-{self.key}")
         self.post(ev.ProcessReady(epoch))
 
     async def _await_exit(self, agent: Agent, epoch: int) -> None:
         stderr = await agent.exited()
+        if self._committing is not None:
+            await asyncio.wait({self._committing})  # a complete answer is kept, whatever becomes of its process
         self._tell("process_exited", pid=agent.pid, stderr=stderr[-300:] or None)
         self.post(ev.ProcessExited(epoch))
 
@@ -288,28 +295,32 @@ class Actor:
             self._host.stats.counts["reused"] += 1
             self._tell("session_reused", request_id=turn.request_id)
         turn.stream.put(TurnStarted(turn.start))
-        epoch = self._session.epoch
-        self._agent.send(turn.id, turn.input.new.content, lambda event: self._emitted(turn, epoch, event))
-        self._host.tasks.spawn(self._watch(turn, self._agent), f"watch-{turn.id}")
+        self._host.tasks.spawn(self._run(turn, self._agent, self._session.epoch), f"turn-{turn.id}")
 
-    async def _watch(self, turn: Turn, agent: Agent) -> None:
-        error = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
-        if error is not None:
-            self.cut(turn.id, error)
+    async def _run(self, turn: Turn, agent: Agent, epoch: int) -> None:
+        """Record the turn, send it, and watch over it."""
+        try:
+            await self._host.store.begin(self._began(turn, agent))
+        except GatewayError as error:
+            self._emitted(turn, epoch, TurnFailed(error))
+            return
+        if turn.id not in self._pending or epoch != self._session.epoch:
+            return
+        agent.send(turn.id, turn.input.new.content, lambda event: self._emitted(turn, epoch, event))
+        overdue = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
+        if overdue is not None:
+            self.cut(turn.id, overdue)
 
     def _emitted(self, turn: Turn, epoch: int, event: TurnEvent) -> None:
         if epoch != self._session.epoch or self._session.current != turn.id or self.state is not State.BUSY:
             return
         now = asyncio.get_running_loop().time()
         if isinstance(event, TurnCompleted):
-            self._complete(turn, event)
-            self._host.stats.turn(turn.start, now - turn.requested_at)
-            self._end(turn, event)
-            self.post(ev.TurnFinished(epoch))
+            self._committing = self._host.tasks.spawn(self._commit(turn, epoch, event), f"commit-{turn.id}")
         elif isinstance(event, TurnFailed):
             self._host.stats.counts["failed"] += 1
             self._tell("turn_failed", request_id=turn.request_id, code=event.error.code)
-            self._end(turn, event)
+            self._fail(turn, event.error)
             self.post(ev.TurnBroken(epoch))
         else:
             turn.answering = True
@@ -318,24 +329,56 @@ class Actor:
                 self._host.stats.first_token(turn.start, now - turn.requested_at)
             turn.stream.put(event)
 
-    def _complete(self, turn: Turn, event: TurnCompleted) -> None:
-        """The turn is part of the conversation from here on: its history is what the process now has in context."""
+    async def _commit(self, turn: Turn, epoch: int, event: TurnCompleted) -> None:
+        """Store the answer, and only then tell the client that it is complete."""
         assert self._agent is not None
         assert self._profile is not None
+        cost = self._account(self._agent)
+        binding = Binding(self._agent.cli_session_id, event.leaf) if event.leaf else None
+        model = event.model or self._profile.model
+        system = self._profile.system
+        done = CompletedTurn(
+            self.key, turn.id, event.messages, event.stop_reason, model, system, event.usage, cost, binding
+        )
+        try:
+            if not await self._host.store.complete(done):
+                raise ConversationDeleted("The conversation was deleted.")
+        except GatewayError as error:
+            self._committing = None
+            self._emitted(turn, epoch, TurnFailed(error))
+            return
+        self._committing = None
         self._context = [*self._context, turn.input.new, *event.messages]
-        self._history = self._context
-        self._system = self._profile.system
-        self.model = event.model or self._profile.model
-        self._binding = Binding(self._agent.cli_session_id, event.leaf) if event.leaf else None
+        self._history, self._system, self._binding, self.model = self._context, system, binding, model
         self.turns += 1
         self.usage += event.usage
-        self._account(self._agent)
         self.last_used_at = time.time()
         self._host.stats.counts["turns"] += 1
+        self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
+        self._end(turn, event)
+        self.post(ev.TurnFinished(epoch))
 
-    def _account(self, agent: Agent) -> None:
-        self.cost_usd += agent.cost_usd - self._cost_seen
+    def _began(self, turn: Turn, agent: Agent) -> BeganTurn:
+        return BeganTurn(
+            tenant=self._host.tenant,
+            key=self.key,
+            conversation_id=self.conversation_id,
+            place=agent.place,
+            created_at=self.created_at,
+            turn_id=turn.id,
+            request_id=turn.request_id,
+            start=turn.start.value,
+            model=turn.input.model,
+            input=turn.input.new,
+            base=None if self._context is self._history else tuple(self._context),
+        )
+
+    def _account(self, agent: Agent) -> float:
+        """Add what the process has spent since the last time; return it, in USD."""
+        spent = agent.cost_usd - self._cost_seen
         self._cost_seen = agent.cost_usd
+        self.cost_usd += spent
+        return spent
 
     async def _undo(self, agent: Agent, turn_id: str, epoch: int) -> None:
         clean = await agent.undo(turn_id)
@@ -360,6 +403,12 @@ class Actor:
         own = self._start_error if why is Refusal.START_FAILED else self._cut_errors.get(turn_id)
         error = own or refusal_error(why)
         self._tell("turn_refused", request_id=turn.request_id, why=why.value, code=error.code)
+        self._fail(turn, error)
+
+    def _fail(self, turn: Turn, error: GatewayError) -> None:
+        if turn.sent_at is not None:
+            ending = self._host.store.end(turn.id, error_code=error.code)
+            self._host.tasks.spawn(ending, f"end-{turn.id}", detached=True)
         self._end(turn, TurnFailed(error))
 
     def _end(self, turn: Turn, event: TurnEvent) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -17,13 +16,15 @@ import structlog
 from claude_code_api.core import events as ev
 from claude_code_api.core.events import StopReason
 from claude_code_api.core.pool import Decision, SlotPool
-from claude_code_api.core.session import RESTING, WITH_PROCESS, State
+from claude_code_api.core.session import WITH_PROCESS, State
 from claude_code_api.core.turn import TurnInput
 from claude_code_api.errors import ConversationNotFound, ShuttingDown
-from claude_code_api.runtime.actor import Actor, Turn
-from claude_code_api.runtime.ports import AgentLauncher
+from claude_code_api.runtime.actor import Actor
+from claude_code_api.runtime.host import Turn
+from claude_code_api.runtime.ports import AgentLauncher, Store
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.tasks import Tasks
+from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored
 from claude_code_api.runtime.watchdog import Limits
 
 log = structlog.get_logger("claude_code_api.session")
@@ -40,7 +41,6 @@ class ManagerSettings:
     max_queued_turns: int
     interactive: bool
     grace_s: float
-    max_conversations: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,11 @@ class Ticket:
 class SessionManager:
     """The registry of conversations and the keeper of the process limit. Lives on one event loop."""
 
-    def __init__(self, launcher: AgentLauncher, settings: ManagerSettings, limits: Limits) -> None:
+    tenant = "default"
+
+    def __init__(self, launcher: AgentLauncher, store: Store, settings: ManagerSettings, limits: Limits) -> None:
         self.launcher = launcher
+        self.store = store
         self.settings = settings
         self.limits = limits
         self.stats = Stats()
@@ -68,6 +71,7 @@ class SessionManager:
         self._pool = SlotPool(settings.max_sessions, settings.max_waiting)
         self._actors: dict[str, Actor] = {}
         self._by_key: dict[str, Actor] = {}
+        self._deleting: dict[str, asyncio.Event] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._janitor: asyncio.Task[None] | None = None
         self._draining = False
@@ -82,53 +86,96 @@ class SessionManager:
 
     # For requests
 
-    def submit(self, conversation_id: str | None, turn_input: TurnInput, *, request_id: str) -> Ticket:
-        """Take a turn for a conversation, a new one when the id is None or unknown. Raises ShuttingDown."""
-        if self._draining:
-            raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
+    async def submit(self, conversation_id: str | None, turn_input: TurnInput, *, request_id: str) -> Ticket:
+        """Take a turn for a conversation, a new one when the id is None or unknown.
+
+        Raises ShuttingDown or StoreUnavailable.
+        """
+        requested_at = asyncio.get_running_loop().time()
+        actor = await self._find_or_make(conversation_id)
+        turn = Turn(turn_input, request_id, requested_at)
+        actor.request(turn)
+        return Ticket(actor.conversation_id, turn, actor)
+
+    async def _find_or_make(self, conversation_id: str | None) -> Actor:
+        stored = None
         if conversation_id is None:
             conversation_id = f"conv_{uuid.uuid4().hex}"
-        actor = self._actors.get(conversation_id)
+        elif conversation_id not in self._actors:
+            while (deletion := self._deleting.get(conversation_id)) is not None:
+                await deletion.wait()
+            stored = await self.store.load(self.tenant, conversation_id)
+        if self._draining:
+            raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
+        actor = self._actors.get(conversation_id)  # another request may have been faster meanwhile
         if actor is None:
             actor = Actor(
                 conversation_id,
                 self,
+                stored,
                 interactive=self.settings.interactive,
                 max_waiting=self.settings.max_queued_turns,
             )
             self._actors[conversation_id] = self._by_key[actor.key] = actor
-            self.stats.counts["created"] += 1
-        turn = Turn(turn_input, request_id, asyncio.get_running_loop().time())
-        actor.request(turn)
-        return Ticket(conversation_id, turn, actor)
-
-    def get(self, conversation_id: str) -> Actor:
-        """Return a conversation. Raises ConversationNotFound."""
-        actor = self._actors.get(conversation_id)
-        if actor is None:
-            raise ConversationNotFound(f"There is no conversation {conversation_id!r}.", param="conversation_id")
+            self.stats.counts["created"] += stored is None
         return actor
 
-    def conversations(self) -> Iterator[Actor]:
-        """Every conversation, the oldest first."""
-        yield from list(self._actors.values())
+    async def get(self, conversation_id: str) -> SessionView:
+        """Describe a conversation. Raises ConversationNotFound or StoreUnavailable."""
+        actor = self._actors.get(conversation_id)
+        if actor is not None:
+            return view_of_actor(actor)
+        stored = await self.store.load(self.tenant, conversation_id)
+        if stored is None:
+            raise _not_found(conversation_id)
+        return view_of_stored(stored)
+
+    async def conversations(self) -> list[SessionView]:
+        """Describe every conversation, the oldest first. Raises StoreUnavailable."""
+        stored = await self.store.summaries(self.tenant)
+        views = {one.conversation_id: view_of_stored(one) for one in stored}
+        views |= {actor.conversation_id: view_of_actor(actor) for actor in self._actors.values()}
+        return sorted(views.values(), key=lambda view: view.created_at)
 
     async def delete(self, conversation_id: str) -> None:
-        """Forget a conversation; returns when its process is gone and its files are removed. The id is free at once."""
-        actor = self.get(conversation_id)
-        del self._actors[conversation_id]
+        """Forget a conversation; returns when its process is gone, and its rows and files.
+
+        The id is free then. Raises ConversationNotFound or StoreUnavailable.
+        """
+        actor = self._actors.get(conversation_id)
+        if actor is None:
+            stored = await self.store.load(self.tenant, conversation_id)
+            actor = self._actors.get(conversation_id)
+            if stored is None and actor is None:
+                raise _not_found(conversation_id)
+        key, place = (
+            (actor.key, actor.place) if actor is not None else (stored.key, stored.place) if stored else ("", None)
+        )
+        log.info("session_deleted", conversation_id=conversation_id, pid=actor.pid if actor else None)
         self.stats.counts["deleted"] += 1
-        log.info("session_deleted", conversation_id=conversation_id, pid=actor.pid)
-        actor.post(ev.Deleted())
-        await actor.closed.wait()
+        self._deleting[conversation_id] = done = asyncio.Event()
+        try:
+            if actor is not None:
+                self._actors.pop(conversation_id, None)
+                actor.post(ev.Deleted())
+                await actor.closed.wait()
+                place = actor.place
+            await self.store.delete(key)
+            if place is not None:
+                await asyncio.to_thread(self.launcher.forget, place)
+        finally:
+            del self._deleting[conversation_id]
+            done.set()
 
     # For /stats
 
-    def census(self) -> dict[str, int]:
-        """How many conversations are in each state, those that are being deleted included."""
+    async def census(self) -> dict[str, int]:
+        """How many conversations are in each state; those without a process are counted in the store."""
         counts = dict.fromkeys((state.value for state in State), 0)
         for actor in self._by_key.values():
             counts[actor.state.value] += 1
+        kept = sum(actor.kept for actor in self._by_key.values())
+        counts[State.HIBERNATED] = max(0, await self.store.count() - kept)
         return counts
 
     @property
@@ -176,16 +223,17 @@ class SessionManager:
             self._carry_out(self._pool.mark_leaving(actor.key))
         elif actor.state in WITH_PROCESS:
             self._carry_out(self._pool.mark_busy(actor.key))
-        elif actor.state is State.CLOSED or actor.empty:
+        elif actor.state is State.CLOSED or actor.resting:
             self._drop(actor)
 
     def _drop(self, actor: Actor) -> None:
+        """Nothing is under way: what is kept is in the store; what never had an answer leaves nothing behind."""
         if self._by_key.pop(actor.key, None) is None:
             return
         if self._actors.get(actor.conversation_id) is actor:
             del self._actors[actor.conversation_id]
-        if actor.place is not None:
-            self.launcher.forget(actor.place)
+        if not actor.kept and actor.place is not None and actor.state is not State.CLOSED:
+            self.tasks.spawn(asyncio.to_thread(self.launcher.forget, actor.place), f"forget-{actor.place}")
 
     def _carry_out(self, decision: Decision) -> None:
         self.launcher.set_room(self._pool.size - self._pool.held)
@@ -211,21 +259,12 @@ class SessionManager:
         while True:
             await asyncio.sleep(interval)
             oldest = asyncio.get_running_loop().time() - self.settings.idle_s
-            for actor in self.conversations():
+            for actor in self._live():
                 if actor.state is State.IDLE and actor.idle_since <= oldest:
                     actor.post(ev.StopWanted(StopReason.IDLE))
-            self._forget_oldest()
 
-    def _forget_oldest(self) -> None:
-        """Keep at most `max_conversations`: the least recently used of those without a process go."""
-        excess = len(self._actors) - self.settings.max_conversations
-        if excess <= 0:
-            return
-        resting = [actor for actor in self._actors.values() if actor.state in RESTING]
-        for actor in sorted(resting, key=lambda actor: actor.last_used_at)[:excess]:
-            del self._actors[actor.conversation_id]
-            self.stats.counts["forgotten"] += 1
-            actor.post(ev.Deleted())
+    def _live(self) -> list[Actor]:
+        return list(self._by_key.values())
 
     def begin_drain(self) -> None:
         """Take nothing new, answer what waits, stop what idles, let what runs finish within the grace time.
@@ -235,7 +274,7 @@ class SessionManager:
         if not self._draining:
             self._draining = True
             log.info("draining", processes=self.processes)
-            for actor in self.conversations():
+            for actor in self._live():
                 actor.post(ev.Drained())
             self._note_quiet()
             self.tasks.spawn(self._cut_after_grace(), "grace")
@@ -253,7 +292,7 @@ class SessionManager:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.grace_s):
                 await self._quiet.wait()
-        for actor in self.conversations():
+        for actor in self._live():
             actor.cut_current(ShuttingDown("The server shut down during the turn.", retry_after=5))
 
     async def shutdown(self) -> None:
@@ -263,3 +302,7 @@ class SessionManager:
         if self._janitor is not None:
             self._janitor.cancel()
         await self.tasks.drain()
+
+
+def _not_found(conversation_id: str) -> ConversationNotFound:
+    return ConversationNotFound(f"There is no conversation {conversation_id!r}.", param="conversation_id")

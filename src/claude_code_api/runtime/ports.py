@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from claude_code_api.core.turn import Block, Message, TurnEvent
+from claude_code_api.core.turn import Block, Message, TurnEvent, Usage
 
 Emit: TypeAlias = Callable[[TurnEvent], None]
 
@@ -112,4 +112,86 @@ class SparePool(Protocol):
 
     def describe(self) -> dict[str, int]:
         """Sizes and counts, in psycopg_pool's words."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StoredConversation:
+    """What a conversation needs to go on. `key` is its internal id, never used again; `history` is empty in lists."""
+
+    key: str
+    conversation_id: str
+    place: str
+    binding: Binding | None
+    system: str
+    model: str
+    turns: int
+    usage: Usage
+    cost_usd: float
+    created_at: float
+    last_used_at: float
+    history: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BeganTurn:
+    """A turn that is about to be sent. `base` is the history that it replaces everything before it with, or None."""
+
+    tenant: str
+    key: str
+    conversation_id: str
+    place: str
+    created_at: float
+    turn_id: str
+    request_id: str
+    start: str
+    model: str
+    input: Message
+    base: tuple[Message, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletedTurn:
+    """A turn that was answered, and where its conversation can be resumed from now on."""
+
+    key: str
+    turn_id: str
+    output: tuple[Message, ...]
+    stop_reason: str
+    model: str
+    system: str
+    usage: Usage
+    cost_usd: float
+    binding: Binding | None
+
+
+class Store(Protocol):
+    """What survives a restart. Every method is one transaction. All raise errors.StoreUnavailable."""
+
+    async def load(self, tenant: str, conversation_id: str) -> StoredConversation | None:
+        """A conversation that has a completed turn, with its history."""
+        ...
+
+    async def summaries(self, tenant: str) -> list[StoredConversation]:
+        """Every conversation with a completed turn, the oldest first, without their histories."""
+        ...
+
+    async def count(self) -> int:
+        """How many conversations there are."""
+        ...
+
+    async def begin(self, began: BeganTurn) -> None:
+        """Record a turn before it is sent, and its conversation if it is the first."""
+        ...
+
+    async def complete(self, completed: CompletedTurn) -> bool:
+        """Record an answer before the client is told that it is complete; False when the conversation is gone."""
+        ...
+
+    async def end(self, turn_id: str, *, error_code: str) -> None:
+        """Record that a turn ended without an answer; a conversation that never had one is forgotten."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Forget a conversation and its turns."""
         ...

@@ -45,7 +45,7 @@ async def create(request: Request, body: ChatRequest, context: Ctx) -> Response:
     """
     named = explicit_id(body.conversation_id, request.headers.get("x-conversation-id"))
     parsed = parse(body, models=context.models, named=named is not None, strict=context.strict_params)
-    ticket = context.manager.submit(named, parsed.turn, request_id=request.state.request_id)
+    ticket = await context.manager.submit(named, parsed.turn, request_id=request.state.request_id)
     request.state.conversation_id = ticket.conversation_id
     head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), parsed.turn.model, ticket.conversation_id)
     headers = {"X-Conversation-ID": ticket.conversation_id}

@@ -1,0 +1,59 @@
+"""What an actor works on, and what it needs of the manager."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from claude_code_api.core.turn import StartKind, TurnInput
+from claude_code_api.runtime.ports import AgentLauncher, Store
+from claude_code_api.runtime.stats import Stats
+from claude_code_api.runtime.stream import TurnStream
+from claude_code_api.runtime.tasks import Tasks
+from claude_code_api.runtime.watchdog import Limits
+
+if TYPE_CHECKING:
+    from claude_code_api.runtime.actor import Actor
+
+
+class Host(Protocol):
+    """What an actor needs of the manager."""
+
+    launcher: AgentLauncher
+    limits: Limits
+    stats: Stats
+    store: Store
+    tenant: str
+    tasks: Tasks
+
+    def acquire(self, actor: Actor) -> None:
+        """Get the actor a slot; answered with SlotGranted or WaitExpired."""
+        ...
+
+    def cancel_acquire(self, actor: Actor) -> None:
+        """The actor no longer waits."""
+        ...
+
+    def release(self, actor: Actor) -> None:
+        """The actor's process is reaped."""
+        ...
+
+    def changed(self, actor: Actor) -> None:
+        """The actor's state changed."""
+        ...
+
+
+@dataclass
+class Turn:
+    """One turn on its way through an actor. Times are the event loop's."""
+
+    input: TurnInput
+    request_id: str
+    requested_at: float
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    stream: TurnStream = field(default_factory=TurnStream)
+    start: StartKind = StartKind.LIVE
+    sent_at: float | None = None
+    answering: bool = False
+    first_token_at: float | None = None

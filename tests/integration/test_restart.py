@@ -1,0 +1,125 @@
+"""Conversations outlive their server: after SIGTERM and after `kill -9`, in the middle of a turn as well."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.conftest import Model
+from tests.gateway import Gateway, eventually, text_of
+
+Start = Callable[..., Gateway]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_conversations_are_known_and_go_on_after_a_restart(
+    start_gateway: Start, model: Model, number: signal.Signals
+) -> None:
+    gateway = start_gateway()
+    gateway.http.post(
+        "/v1/chat/completions",
+        json={
+            "conversation_id": "survivor",
+            "messages": [
+                {"role": "system", "content": "You are terse."},
+                {"role": "user", "content": "Remember the number 42."},
+            ],
+        },
+    )
+    text_of(gateway.ask("Remember the word kiwi.", "survivor"))
+    before = gateway.session("survivor")
+    gateway.restart(number)
+    (listed,) = gateway.http.get("/v1/sessions").json()["data"]
+    assert (listed["id"], listed["state"], listed["turns"]) == ("survivor", "hibernated", 2)
+    assert (listed["usage"], listed["created_at"]) == (before["usage"], before["created_at"])
+    assert gateway.http.get("/stats").json()["sessions"]["hibernated"] == 1
+    answer = gateway.ask(f"restart-{number.name}: list everything?", "survivor")
+    assert answer.headers["X-Session-Start"] == "resumed"
+    assert text_of(answer) == "You asked me to remember: 42, kiwi."
+    assert "You are terse." in str(model.asked(f"restart-{number.name}")[0]["system"])
+
+
+def test_a_turn_cut_by_kill_9_leaves_nothing_and_its_client_knows(start_gateway: Start, model: Model) -> None:
+    gateway = start_gateway()
+    names = [f"stream-{number}" for number in range(4)]
+    for name in names:
+        text_of(gateway.ask(f"Remember the word {name}-word.", name))
+    errors: list[Exception] = []
+
+    def stream(name: str) -> None:
+        try:
+            text_of(gateway.ask(f"{name}-lost [[offline: words 500]] [[offline: pace 0.05]]", name))
+        except httpx.HTTPError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=stream, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: all(len(model.asked(f"{name}-lost")) == 1 for name in names))
+    gateway.restart(signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 4
+    assert "turns_interrupted" in gateway.log()
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda name: gateway.ask(f"{name}-after: list everything?", name), names))
+    for name, answer in zip(names, answers, strict=True):
+        assert text_of(answer) == f"You asked me to remember: {name}-word."
+        assert "lost" not in str(model.dialogue(f"{name}-after"))
+
+
+def test_a_conversation_whose_files_are_gone_is_rebuilt_from_the_store(start_gateway: Start) -> None:
+    gateway = start_gateway()
+    text_of(gateway.ask("Remember the number 42.", "rebuilt"))
+    gateway.process.kill()
+    gateway.process.wait()
+    shutil.rmtree(gateway.data_dir / "data" / "default" / "sessions")
+    gateway.restart(signal.SIGKILL)
+    answer = gateway.ask("What number did I ask you to remember?", "rebuilt")
+    assert ("42" in text_of(answer), answer.headers["X-Session-Start"]) == (True, "resumed")
+    assert "transcript_rebuilt" in gateway.log()
+
+
+def test_a_deleted_conversation_stays_deleted(start_gateway: Start) -> None:
+    gateway = start_gateway({"claude__session_idle_seconds": 0.3})
+    text_of(gateway.ask("Remember the number 42.", "gone"))
+    eventually(lambda: gateway.session("gone")["state"] == "hibernated")
+    assert gateway.http.delete("/v1/sessions/gone").status_code == 204
+    gateway.restart(signal.SIGKILL)
+    assert gateway.http.get("/v1/sessions").json()["data"] == []
+    assert list((gateway.data_dir / "data" / "default" / "sessions").iterdir()) == []
+    assert gateway.ask("What number did I ask you to remember?", "gone").headers["X-Session-Start"] == "cold"
+
+
+def test_a_database_that_cannot_be_written_is_a_503_and_recovers(start_gateway: Start) -> None:
+    gateway = start_gateway()
+    text_of(gateway.ask("Remember the number 42.", "locked"))
+    other = sqlite3.connect(gateway.data_dir / "data" / "default" / "conversations.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    refused = gateway.ask("Remember the number 43.", "locked")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "store_unavailable")
+    assert "Retry-After" in refused.headers
+    other.execute("ROLLBACK")
+    other.close()
+    answer = gateway.ask("List everything?", "locked")
+    assert text_of(answer) == "You asked me to remember: 42."
+    assert answer.headers["X-Session-Start"] == "live"
+
+
+def test_every_acknowledged_turn_is_stored_exactly_once(start_gateway: Start) -> None:
+    gateway = start_gateway({"claude__max_concurrent_sessions": 2})
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(3):
+            list(pool.map(lambda number: text_of(gateway.ask("hello", f"counted-{number}")), range(4)))
+    gateway.restart(signal.SIGKILL)
+    database = sqlite3.connect(gateway.data_dir / "data" / "default" / "conversations.db")
+    rows = database.execute("SELECT status, count(*) FROM turn GROUP BY status").fetchall()
+    database.close()
+    assert rows == [("completed", 12)]
