@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint types unit clean
+.PHONY: run test lint types unit chaos clean
 
 run: .venv/.ready
 	@exec $(BIN)/claude-code-api serve --offline-without-credentials
@@ -31,3 +31,7 @@ unit: .venv/.ready
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+# Not part of `make test`: kills children and servers for some minutes while conversations go on.
+chaos: .venv/.ready
+	$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10)
