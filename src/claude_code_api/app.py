@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import structlog
@@ -49,15 +50,7 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
     )
     root = settings.server.data_dir / ("offline" if offline else "default") / "sessions"
 
-    names = ModelNames(
-        default=settings.models.default,
-        aliases=settings.models.aliases,
-        open_ended=bool(cli.environment.get("ANTHROPIC_BASE_URL")) and offline is None,
-    )
-    try:
-        spare_model = names.resolve(names.default)
-    except ModelNotFound as error:
-        raise ConfigError(f"[models] default: {error.message}") from error
+    names = _model_names(settings, open_ended=bool(cli.environment.get("ANTHROPIC_BASE_URL")) and offline is None)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -67,7 +60,7 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
             log.warning("turns_interrupted", count=cut, reason="an earlier server ended during them")
         await asyncio.to_thread(_sweep, root, await store.places())
         guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
-        launcher = _launcher(settings, cli, root.resolve(), guard, spare_model)
+        launcher = _launcher(settings, cli, root.resolve(), guard, names.resolve(names.default))
         manager = _manager(settings, launcher, store)
         app.state.context = Context(
             manager=manager,
@@ -87,6 +80,10 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
             await store.close()
             guard.close()
 
+    return _http(settings, lifespan)
+
+
+def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
     app = FastAPI(
         title="Claude Code API",
         version=__version__,
@@ -112,6 +109,15 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
         max_body=settings.server.max_body_bytes,
     )
     return app
+
+
+def _model_names(settings: Settings, *, open_ended: bool) -> ModelNames:
+    names = ModelNames(settings.models.default, settings.models.aliases, open_ended)
+    try:
+        names.resolve(names.default)
+    except ModelNotFound as error:
+        raise ConfigError(f"[models] default: {error.message}") from error
+    return names
 
 
 def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, spare_model: str) -> ClaudeLauncher:

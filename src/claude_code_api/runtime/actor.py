@@ -8,8 +8,6 @@ what takes time runs in tasks, and comes back as an event.
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections import deque
 from typing import assert_never
 
@@ -27,7 +25,6 @@ from claude_code_api.core.turn import (
     TurnEvent,
     TurnFailed,
     TurnStarted,
-    Usage,
 )
 from claude_code_api.errors import (
     ConversationDeleted,
@@ -37,13 +34,11 @@ from claude_code_api.errors import (
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.ports import (
     Agent,
-    BeganTurn,
-    Binding,
-    CompletedTurn,
     Launch,
     Profile,
     StoredConversation,
 )
+from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import refusal_error
 from claude_code_api.runtime.watchdog import watch
 
@@ -62,14 +57,8 @@ class Actor:
         interactive: bool,
         max_waiting: int,
     ) -> None:
-        self.key = uuid.uuid4().hex
-        self.conversation_id = conversation_id
-        self.created_at = self.last_used_at = time.time()
+        self.record = Record(conversation_id) if stored is None else Record.of(stored)
         self.idle_since = asyncio.get_running_loop().time()
-        self.turns = 0
-        self.usage = Usage()
-        self.cost_usd = 0.0
-        self.model = ""
         self.closed = asyncio.Event()
         self._host = host
         self._session = Session(fits=self._fits, interactive=interactive, max_waiting=max_waiting)
@@ -77,10 +66,6 @@ class Actor:
         self._handling = False
         self._pending: dict[str, Turn] = {}
         self._cut_errors: dict[str, GatewayError] = {}
-        self._history: list[Message] = []
-        self._system = ""
-        self._binding: Binding | None = None
-        self.place: str | None = None
         self._agent: Agent | None = None
         self._starting: asyncio.Task[Agent] | None = None
         self._starting_epoch = 0
@@ -91,15 +76,13 @@ class Actor:
         self._cost_seen = 0.0
         self._committing: asyncio.Task[None] | None = None
         if stored is not None:
-            self._restore(stored)
+            self._session.resumable = True
+            self._session.state = State.HIBERNATED
 
-    def _restore(self, stored: StoredConversation) -> None:
-        self.key, self.place = stored.key, stored.place
-        self.created_at, self.last_used_at = stored.created_at, stored.last_used_at
-        self.turns, self.usage, self.cost_usd, self.model = stored.turns, stored.usage, stored.cost_usd, stored.model
-        self._history, self._system, self._binding = list(stored.history), stored.system, stored.binding
-        self._session.resumable = True
-        self._session.state = State.HIBERNATED
+    @property
+    def key(self) -> str:
+        """The conversation's internal id."""
+        return self.record.key
 
     @property
     def state(self) -> State:
@@ -133,7 +116,8 @@ class Actor:
 
     def cut(self, turn_id: str, error: GatewayError | None = None) -> None:
         """End a turn now; its reader gets `error`. A turn that is over is left alone, and so is a complete answer."""
-        if turn_id in self._pending and self._committing is None:
+        is_complete = self._committing is not None and turn_id == self._session.current
+        if turn_id in self._pending and not is_complete:
             self._cut_errors[turn_id] = error or TurnCancelled("The turn was interrupted.")
             self.post(ev.TurnCut(turn_id))
 
@@ -152,7 +136,7 @@ class Actor:
             while self._mailbox:
                 self._handle(self._mailbox.popleft())
         except Exception:  # noqa: BLE001 - the actor's top: a defect must not leave a client or a slot waiting for ever
-            _log.exception("actor_failed", conversation_id=self.conversation_id, story=list(self._session.story))
+            _log.exception("actor_failed", conversation_id=self.record.conversation_id, story=list(self._session.story))
             self._collapse()
         finally:
             self._handling = False
@@ -232,10 +216,10 @@ class Actor:
     # Which process a turn needs
 
     def _needs(self, turn: Turn) -> tuple[Profile, list[Message]]:
-        system = self._system if turn.input.system is None else turn.input.system
+        system = self.record.system if turn.input.system is None else turn.input.system
         history = turn.input.history
-        if history is None or same_history(self._history, history):
-            return Profile(turn.input.model, system), self._history
+        if history is None or same_history(self.record.history, history):
+            return Profile(turn.input.model, system), self.record.history
         return Profile(turn.input.model, system), list(history)
 
     def _fits(self, turn_id: str) -> bool:
@@ -247,12 +231,14 @@ class Actor:
     def _start(self, epoch: int) -> None:
         turn = self._pending[self._session.current or ""]
         self._profile, self._context = self._needs(turn)
-        own_history = self._context is self._history
+        own_history = self._context is self.record.history
         if not self._session.resumable:
             self._start_kind = StartKind.COLD
         else:
             self._start_kind = StartKind.RESUMED if own_history else StartKind.FORKED
-        launch = Launch(self.place, self._profile, self._binding if own_history else None, tuple(self._context))
+        launch = Launch(
+            self.record.place, self._profile, self.record.binding if own_history else None, tuple(self._context)
+        )
         self._starting = self._host.tasks.spawn(self._host.launcher.start(launch), f"start-{self.key}")
         self._starting_epoch = epoch
         self._starting.add_done_callback(self._started)
@@ -268,7 +254,7 @@ class Actor:
             return
         self._agent = task.result()
         self._cost_seen = 0.0
-        self.place = self._agent.place
+        self.record.place = self._agent.place
         kind = self._start_kind or StartKind.COLD
         if self._agent.warm and kind is StartKind.COLD:
             kind = self._start_kind = StartKind.WARM
@@ -300,7 +286,8 @@ class Actor:
     async def _run(self, turn: Turn, agent: Agent, epoch: int) -> None:
         """Record the turn, send it, and watch over it."""
         try:
-            await self._host.store.begin(self._began(turn, agent))
+            began = self.record.began(turn, agent, tenant=self._host.tenant, context=self._context)
+            await self._host.store.begin(began)
         except GatewayError as error:
             self._emitted(turn, epoch, TurnFailed(error))
             return
@@ -333,13 +320,8 @@ class Actor:
         """Store the answer, and only then tell the client that it is complete."""
         assert self._agent is not None
         assert self._profile is not None
-        cost = self._account(self._agent)
-        binding = Binding(self._agent.cli_session_id, event.leaf) if event.leaf else None
-        model = event.model or self._profile.model
-        system = self._profile.system
-        done = CompletedTurn(
-            self.key, turn.id, event.messages, event.stop_reason, model, system, event.usage, cost, binding
-        )
+        self._account(self._agent)
+        done = self.record.completed(turn, event, self._agent, self._profile)
         try:
             if not await self._host.store.complete(done):
                 raise ConversationDeleted("The conversation was deleted.")
@@ -349,36 +331,16 @@ class Actor:
             return
         self._committing = None
         self._context = [*self._context, turn.input.new, *event.messages]
-        self._history, self._system, self._binding, self.model = self._context, system, binding, model
-        self.turns += 1
-        self.usage += event.usage
-        self.last_used_at = time.time()
+        self.record.apply(done, self._context)
         self._host.stats.counts["turns"] += 1
         self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
         self._end(turn, event)
         self.post(ev.TurnFinished(epoch))
 
-    def _began(self, turn: Turn, agent: Agent) -> BeganTurn:
-        return BeganTurn(
-            tenant=self._host.tenant,
-            key=self.key,
-            conversation_id=self.conversation_id,
-            place=agent.place,
-            created_at=self.created_at,
-            turn_id=turn.id,
-            request_id=turn.request_id,
-            start=turn.start.value,
-            model=turn.input.model,
-            input=turn.input.new,
-            base=None if self._context is self._history else tuple(self._context),
-        )
-
-    def _account(self, agent: Agent) -> float:
-        """Add what the process has spent since the last time; return it, in USD."""
-        spent = agent.cost_usd - self._cost_seen
+    def _account(self, agent: Agent) -> None:
+        """Add what the process has spent since the last time."""
+        self.record.cost_usd += agent.cost_usd - self._cost_seen
         self._cost_seen = agent.cost_usd
-        self.cost_usd += spent
-        return spent
 
     async def _undo(self, agent: Agent, turn_id: str, epoch: int) -> None:
         clean = await agent.undo(turn_id)
@@ -417,4 +379,4 @@ class Actor:
         turn.stream.put(event)
 
     def _tell(self, event: str, **details: object) -> None:
-        _log.info(event, conversation_id=self.conversation_id, **({"pid": self.pid} | details))
+        _log.info(event, conversation_id=self.record.conversation_id, **({"pid": self.pid} | details))

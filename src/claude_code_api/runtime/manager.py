@@ -21,7 +21,8 @@ from claude_code_api.core.turn import TurnInput
 from claude_code_api.errors import ConversationNotFound, ShuttingDown
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.host import Turn
-from claude_code_api.runtime.ports import AgentLauncher, Store
+from claude_code_api.runtime.ports import AgentLauncher, Store, StoredConversation
+from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored
@@ -95,16 +96,14 @@ class SessionManager:
         actor = await self._find_or_make(conversation_id)
         turn = Turn(turn_input, request_id, requested_at)
         actor.request(turn)
-        return Ticket(actor.conversation_id, turn, actor)
+        return Ticket(actor.record.conversation_id, turn, actor)
 
     async def _find_or_make(self, conversation_id: str | None) -> Actor:
         stored = None
         if conversation_id is None:
             conversation_id = f"conv_{uuid.uuid4().hex}"
         elif conversation_id not in self._actors:
-            while (deletion := self._deleting.get(conversation_id)) is not None:
-                await deletion.wait()
-            stored = await self.store.load(self.tenant, conversation_id)
+            stored = await self._load(conversation_id)
         if self._draining:
             raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
         actor = self._actors.get(conversation_id)  # another request may have been faster meanwhile
@@ -120,6 +119,14 @@ class SessionManager:
             self.stats.counts["created"] += stored is None
         return actor
 
+    async def _load(self, conversation_id: str) -> StoredConversation | None:
+        """What is stored, once no deletion is under way: one that begins meanwhile makes what was read stale."""
+        while True:
+            stored = await self.store.load(self.tenant, conversation_id)
+            if (deletion := self._deleting.get(conversation_id)) is None:
+                return stored
+            await deletion.wait()
+
     async def get(self, conversation_id: str) -> SessionView:
         """Describe a conversation. Raises ConversationNotFound or StoreUnavailable."""
         actor = self._actors.get(conversation_id)
@@ -134,7 +141,7 @@ class SessionManager:
         """Describe every conversation, the oldest first. Raises StoreUnavailable."""
         stored = await self.store.summaries(self.tenant)
         views = {one.conversation_id: view_of_stored(one) for one in stored}
-        views |= {actor.conversation_id: view_of_actor(actor) for actor in self._actors.values()}
+        views |= {actor.record.conversation_id: view_of_actor(actor) for actor in self._actors.values()}
         return sorted(views.values(), key=lambda view: view.created_at)
 
     async def delete(self, conversation_id: str) -> None:
@@ -142,27 +149,23 @@ class SessionManager:
 
         The id is free then. Raises ConversationNotFound or StoreUnavailable.
         """
-        actor = self._actors.get(conversation_id)
-        if actor is None:
+        stored = None
+        if conversation_id not in self._actors:
             stored = await self.store.load(self.tenant, conversation_id)
-            actor = self._actors.get(conversation_id)
-            if stored is None and actor is None:
-                raise _not_found(conversation_id)
-        key, place = (
-            (actor.key, actor.place) if actor is not None else (stored.key, stored.place) if stored else ("", None)
-        )
+        actor = self._actors.pop(conversation_id, None)  # it may have come meanwhile
+        record = actor.record if actor is not None else Record.of(stored) if stored is not None else None
+        if record is None:
+            raise _not_found(conversation_id)
         log.info("session_deleted", conversation_id=conversation_id, pid=actor.pid if actor else None)
         self.stats.counts["deleted"] += 1
         self._deleting[conversation_id] = done = asyncio.Event()
         try:
             if actor is not None:
-                self._actors.pop(conversation_id, None)
                 actor.post(ev.Deleted())
                 await actor.closed.wait()
-                place = actor.place
-            await self.store.delete(key)
-            if place is not None:
-                await asyncio.to_thread(self.launcher.forget, place)
+            await self.store.delete(record.key)
+            if record.place is not None:
+                await asyncio.to_thread(self.launcher.forget, record.place)
         finally:
             del self._deleting[conversation_id]
             done.set()
@@ -230,10 +233,11 @@ class SessionManager:
         """Nothing is under way: what is kept is in the store; what never had an answer leaves nothing behind."""
         if self._by_key.pop(actor.key, None) is None:
             return
-        if self._actors.get(actor.conversation_id) is actor:
-            del self._actors[actor.conversation_id]
-        if not actor.kept and actor.place is not None and actor.state is not State.CLOSED:
-            self.tasks.spawn(asyncio.to_thread(self.launcher.forget, actor.place), f"forget-{actor.place}")
+        if self._actors.get(actor.record.conversation_id) is actor:
+            del self._actors[actor.record.conversation_id]
+        place = actor.record.place
+        if not actor.kept and place is not None and actor.state is not State.CLOSED:
+            self.tasks.spawn(asyncio.to_thread(self.launcher.forget, place), f"forget-{place}")
 
     def _carry_out(self, decision: Decision) -> None:
         self.launcher.set_room(self._pool.size - self._pool.held)

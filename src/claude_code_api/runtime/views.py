@@ -32,16 +32,16 @@ def view_of_actor(actor: Actor) -> SessionView:
     """A conversation with something under way."""
     idle = asyncio.get_running_loop().time() - actor.idle_since if actor.state is State.IDLE else None
     return SessionView(
-        conversation_id=actor.conversation_id,
+        conversation_id=actor.record.conversation_id,
         state=actor.state.value,
         pid=actor.pid,
-        model=actor.model,
-        turns=actor.turns,
+        model=actor.record.model,
+        turns=actor.record.turns,
         queued_turns=actor.waiting,
-        usage=actor.usage,
-        cost_usd=actor.cost_usd,
-        created_at=actor.created_at,
-        last_used_at=actor.last_used_at,
+        usage=actor.record.usage,
+        cost_usd=actor.record.cost_usd,
+        created_at=actor.record.created_at,
+        last_used_at=actor.record.last_used_at,
         idle_seconds=idle,
     )
 

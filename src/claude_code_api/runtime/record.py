@@ -1,0 +1,87 @@
+"""What a conversation is, with or without a process; the store keeps the same."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from claude_code_api.core.turn import Message, TurnCompleted, Usage
+from claude_code_api.runtime.host import Turn
+from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTurn, Profile, StoredConversation
+
+
+@dataclass
+class Record:
+    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too."""
+
+    conversation_id: str
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    place: str | None = None
+    binding: Binding | None = None
+    history: list[Message] = field(default_factory=list)
+    system: str = ""
+    model: str = ""
+    turns: int = 0
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float = 0.0
+    cost_stored: float = 0.0
+    created_at: float = field(default_factory=time.time)
+    last_used_at: float = field(default_factory=time.time)
+
+    @classmethod
+    def of(cls, stored: StoredConversation) -> Record:
+        """The record of a conversation that comes back."""
+        return cls(
+            conversation_id=stored.conversation_id,
+            key=stored.key,
+            place=stored.place,
+            binding=stored.binding,
+            history=list(stored.history),
+            system=stored.system,
+            model=stored.model,
+            turns=stored.turns,
+            usage=stored.usage,
+            cost_usd=stored.cost_usd,
+            cost_stored=stored.cost_usd,
+            created_at=stored.created_at,
+            last_used_at=stored.last_used_at,
+        )
+
+    def began(self, turn: Turn, agent: Agent, *, tenant: str, context: list[Message]) -> BeganTurn:
+        """What to store before the turn is sent. A `context` that is not the history replaces it."""
+        return BeganTurn(
+            tenant=tenant,
+            key=self.key,
+            conversation_id=self.conversation_id,
+            place=agent.place,
+            created_at=self.created_at,
+            turn_id=turn.id,
+            request_id=turn.request_id,
+            start=turn.start.value,
+            model=turn.input.model,
+            input=turn.input.new,
+            base=None if context is self.history else tuple(context),
+        )
+
+    def completed(self, turn: Turn, event: TurnCompleted, agent: Agent, profile: Profile) -> CompletedTurn:
+        """What to store before the client is told that its answer is complete."""
+        return CompletedTurn(
+            key=self.key,
+            turn_id=turn.id,
+            output=event.messages,
+            stop_reason=event.stop_reason,
+            model=event.model or profile.model,
+            system=profile.system,
+            usage=event.usage,
+            cost_usd=self.cost_usd - self.cost_stored,
+            binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
+        )
+
+    def apply(self, done: CompletedTurn, history: list[Message]) -> None:
+        """The turn is stored: the conversation goes on from here."""
+        self.history, self.system, self.binding, self.model = history, done.system, done.binding, done.model
+        self.turns += 1
+        self.usage += done.usage
+        self.cost_stored += done.cost_usd
+        self.last_used_at = time.time()
