@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from alembic import op
 from sqlalchemy import inspect
 
 from claude_code_api.core.turn import Message, Usage
@@ -131,7 +132,7 @@ async def test_deletion_takes_everything_and_late_answers_find_nothing(store: Sq
     await store.delete("a")
     assert not await store.complete(completed(late))
     assert await store.load("default", "id-a") is None
-    assert (await store.count(), await store.places()) == (0, set())
+    assert (await store.count("default"), await store.places()) == (0, set())
 
 
 async def test_turns_that_a_dead_server_left_are_marked(tmp_path: Path) -> None:
@@ -177,3 +178,33 @@ async def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
         }
         assert {index["name"] for index in found.get_indexes(table.name)} == {index.name for index in table.indexes}
     await store.close()
+
+
+async def test_a_migration_that_is_cut_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_table, calls = op.create_table, 0
+
+    def fail_at_the_second(*arguments: object, **options: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise RuntimeError("cut")
+        return create_table(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(op, "create_table", fail_at_the_second)
+    broken = SqlStore(sqlite_engine(tmp_path / "store.db"))
+    with pytest.raises(RuntimeError):
+        await broken.open()
+    monkeypatch.undo()
+    store = SqlStore(sqlite_engine(tmp_path / "store.db"))
+    await store.open()
+    await take_turn(store, began("a", "one"))
+    await store.close()
+
+
+async def test_an_end_that_could_not_be_written_does_not_hold_the_id(store: SqlStore) -> None:
+    await store.begin(began("a", "never ended"))
+    again = replace(began("b", "again"), conversation_id="id-a")
+    await take_turn(store, again)
+    assert (await loaded(store, "a")).history == (said("again"), *ANSWER)

@@ -123,3 +123,22 @@ def test_every_acknowledged_turn_is_stored_exactly_once(start_gateway: Start) ->
     rows = database.execute("SELECT status, count(*) FROM turn GROUP BY status").fetchall()
     database.close()
     assert rows == [("completed", 12)]
+
+
+def test_requests_that_race_with_a_deletion_see_all_of_it_or_nothing(start_gateway: Start) -> None:
+    gateway = start_gateway({"claude__session_idle_seconds": 0.3})
+    for attempt in range(4):
+        name = f"raced-{attempt}"
+        text_of(gateway.ask("Remember the word secret.", name))
+        if attempt % 2:
+            eventually(lambda name=name: gateway.session(name)["state"] == "hibernated")  # type: ignore[misc]
+        with ThreadPoolExecutor(4) as pool:
+            deletions = [pool.submit(gateway.http.delete, f"/v1/sessions/{name}") for _ in range(3)]
+            asked = pool.submit(gateway.ask, "List everything?", name)
+        statuses = sorted(deletion.result().status_code for deletion in deletions)
+        assert set(statuses) <= {204, 404}
+        assert 204 in statuses
+        if asked.result().status_code == 200 and asked.result().headers["X-Session-Start"] == "cold":
+            assert "secret" not in text_of(asked.result())
+        gateway.http.delete(f"/v1/sessions/{name}")
+        assert gateway.http.get(f"/v1/sessions/{name}").status_code == 404

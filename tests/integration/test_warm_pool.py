@@ -81,6 +81,16 @@ def test_spares_give_way_and_never_count_against_conversations(start_gateway: St
     assert pool(gateway)["pool_size"] == 0
 
 
+def test_the_last_slot_is_warm_too(start_gateway: Start) -> None:
+    gateway = start_gateway({"pool__min_size": 1, "pool__max_size": 1, "claude__max_concurrent_sessions": 1})
+    for number in range(2):
+        wait_for_spares(gateway, 1)
+        answer = gateway.ask("hello", f"only-{number}")
+        assert answer.headers["X-Session-Start"] == "warm"
+        assert len(gateway.children()) == 1
+        assert gateway.http.delete(f"/v1/sessions/only-{number}").status_code == 204
+
+
 def test_a_burst_uses_every_spare_and_the_rest_start_cold(start_gateway: Start) -> None:
     gateway = start_gateway({"pool__min_size": 3, "pool__max_size": 3})
     wait_for_spares(gateway, 3)

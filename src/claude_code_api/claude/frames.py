@@ -96,6 +96,7 @@ class TurnReader:
                 return (ThinkingDelta(delta["thinking"]),)
         elif kind == "message_start":
             restarted, self._open_text = self._open_text, False
+            self._stop_reason = None
             self._model = event["message"]["model"]
             self._streamed.add(event["message"]["id"])
             started = AnswerStarted(self._model)
@@ -116,6 +117,7 @@ class TurnReader:
         if message["id"] in self._streamed:
             return ()
         self._model = message["model"]
+        self._stop_reason = message.get("stop_reason")
         # The CLI fell back to asking without streaming: the text comes in one piece.
         restarted, self._open_text = self._open_text, False
         text = tuple(TextDelta(block["text"]) for block in message["content"] if block["type"] == "text")

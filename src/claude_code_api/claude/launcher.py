@@ -94,15 +94,20 @@ class ClaudeLauncher:
             await spare.initialize(profile.system, model=model, timeout_s=self._start_s)
         except BaseException:
             await asyncio.shield(spare.stop(flush=False))
-            self.forget(spare.place)
+            await asyncio.to_thread(self.forget, spare.place)
             raise
+        self.warm.proved()
         spare.warm = True
         return spare
 
     async def _start_spare(self) -> ClaudeProcess:
         place = Workplace(self._root / _new_place())
-        place.create()
-        return await self._spawn(place, self._spare_profile, _Transcript())
+        try:
+            place.create()
+            return await self._spawn(place, self._spare_profile, _Transcript())
+        except BaseException:
+            self.forget(place.root.name)
+            raise
 
     async def _start_cold(self, launch: Launch) -> ClaudeProcess:
         place = Workplace(self._root / (launch.place or _new_place()))

@@ -42,6 +42,7 @@ class ClaudeProcess:
     ) -> None:
         self.place = place
         self.warm = False
+        self.alive = True
         self.cli_session_id = cli_session_id
         self._process = process
         self._guard = guard
@@ -76,7 +77,10 @@ class ClaudeProcess:
         try:
             process = await asyncio.shield(creating)
         except asyncio.CancelledError:
-            (await creating).kill()
+            with contextlib.suppress(StartFailed):
+                orphan = await creating
+                orphan.kill()
+                await orphan.wait()
             raise
         guard.add(process.pid)
         return cls(process, place=place, cli_session_id=cli_session_id, guard=guard, retry_s=retry_s, cost=cost)
@@ -189,6 +193,7 @@ class ClaudeProcess:
         reading = self._tasks.spawn(self._read_stdout(), f"claude-stdout-{self.pid}", detached=True)
         errors = self._tasks.spawn(self._read_stderr(), f"claude-stderr-{self.pid}", detached=True)
         await self._process.wait()
+        self.alive = False
         # A grandchild may hold the pipes: what the child itself said has arrived by then.
         await asyncio.wait({reading, errors}, timeout=_PIPES_S)
         self._signal(signal.SIGKILL)
@@ -249,12 +254,13 @@ class ClaudeProcess:
     async def _drop_continuation(self, reader: TurnReader, target: str) -> None:
         """The answer reached its token limit: end the turn there, without the words the CLI would put in to go on."""
         clean = await self._rewind(target)
+        self.alive = clean
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_UNDO_S):
                 await self._truncated.wait()
         if self._emit is not None and self._reader is reader and reader.truncated is not None:
             self._emit(reader.truncated)
-        if not clean:
+        if not clean or reader.truncated is None:
             self._signal(signal.SIGKILL)
 
     async def _rewind(self, target: str) -> bool:

@@ -110,11 +110,11 @@ class WarmPool:
 
     def take(self) -> ClaudeProcess | None:
         """Hand out the oldest spare; it belongs to the caller, alive or not. None when there is none."""
-        self._not_before = self._loop.time() + _PAUSE_S
-        self._quiet_since = self._loop.time()
+        now = self._loop.time()
+        self._not_before = max(self._not_before, now + _PAUSE_S)
+        self._quiet_since = now
         self._changed.set()
         if self._spares:
-            self._failures = 0
             self.counts["adopted"] += 1
             return self._spares.popleft().process
         if self.settings.max_size:
@@ -122,10 +122,17 @@ class WarmPool:
             self._target = min(self._target + 1, self.settings.max_size)
         return None
 
+    def proved(self) -> None:
+        """A spare that was handed out works: spares can be started without a pause again."""
+        self._failures = 0
+
     async def make_room(self) -> None:
-        """Wait until the spares are within their room, stopping as many as that takes."""
+        """Wait until the spares are within their room, stopping as many as that takes.
+
+        Only a start that cannot use a spare asks for it: an adoption moves a process, and needs no room.
+        """
         while self.size > max(0, self._room):
-            self._trim()
+            self._trim(max(0, self._room))
             await asyncio.sleep(0.005)
 
     async def close(self) -> None:
@@ -142,7 +149,7 @@ class WarmPool:
         while not self._closed:
             now = self._loop.time()
             self._expire(now)
-            self._trim()
+            self._trim(self._target)
             wait = self._wait_before_start(now)
             if wait == 0:
                 await self._add()
@@ -172,8 +179,8 @@ class WarmPool:
             self.counts["expired"] += 1
             self._stop(spare)
 
-    def _trim(self) -> None:
-        while self._spares and len(self._spares) + self._starting > max(0, min(self._room, self._target)):
+    def _trim(self, most: int) -> None:
+        while self._spares and len(self._spares) + self._starting > most:
             self._stop(self._spares[0])
 
     def _stop(self, spare: _Spare) -> None:

@@ -146,7 +146,7 @@ class Actor:
         """Answer everybody, end the process, and begin again from the last completed turn."""
         self._mailbox.clear()
         for turn in list(self._pending.values()):
-            self._fail(turn, GatewayError("A defect of the gateway ended the turn; its log says more."))
+            self._fail(turn, _defect())
         old = self._session
         self._session = Session(
             old.fits,
@@ -224,7 +224,8 @@ class Actor:
 
     def _fits(self, turn_id: str) -> bool:
         profile, history = self._needs(self._pending[turn_id])
-        return profile == self._profile and (history is self._context or same_history(history, self._context))
+        alive = self._agent is not None and self._agent.alive
+        return alive and profile == self._profile and (history is self._context or same_history(history, self._context))
 
     # Doing
 
@@ -249,7 +250,7 @@ class Actor:
         if task.cancelled() or error is not None:
             self._start_error = error if isinstance(error, GatewayError) else None
             if error is not None and self._start_error is None:
-                self._start_error = GatewayError("A defect of the gateway kept the process from starting; see its log.")
+                self._start_error = _defect()
             self.post(ev.StartFailed(epoch))
             return
         self._agent = task.result()
@@ -291,6 +292,10 @@ class Actor:
         except GatewayError as error:
             self._emitted(turn, epoch, TurnFailed(error))
             return
+        except Exception:  # noqa: BLE001 - a defect must not leave the client waiting for ever
+            _log.exception("begin_failed", conversation_id=self.record.conversation_id)
+            self._emitted(turn, epoch, TurnFailed(_defect()))
+            return
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
         agent.send(turn.id, turn.input.new.content, lambda event: self._emitted(turn, epoch, event))
@@ -301,6 +306,8 @@ class Actor:
     def _emitted(self, turn: Turn, epoch: int, event: TurnEvent) -> None:
         if epoch != self._session.epoch or self._session.current != turn.id or self.state is not State.BUSY:
             return
+        if self._committing is not None:
+            return  # the answer is complete: nothing that its process still says changes that
         now = asyncio.get_running_loop().time()
         if isinstance(event, TurnCompleted):
             self._committing = self._host.tasks.spawn(self._commit(turn, epoch, event), f"commit-{turn.id}")
@@ -329,7 +336,13 @@ class Actor:
             self._committing = None
             self._emitted(turn, epoch, TurnFailed(error))
             return
+        except Exception:  # noqa: BLE001 - a defect must not leave the client waiting for ever
+            _log.exception("commit_failed", conversation_id=self.record.conversation_id)
+            self._committing = None
+            self._emitted(turn, epoch, TurnFailed(_defect()))
+            return
         self._committing = None
+        self._session.resumable = True
         self._context = [*self._context, turn.input.new, *event.messages]
         self.record.apply(done, self._context)
         self._host.stats.counts["turns"] += 1
@@ -380,3 +393,7 @@ class Actor:
 
     def _tell(self, event: str, **details: object) -> None:
         _log.info(event, conversation_id=self.record.conversation_id, **({"pid": self.pid} | details))
+
+
+def _defect() -> GatewayError:
+    return GatewayError("A defect of the gateway ended the turn; its log says more.")

@@ -149,17 +149,17 @@ class SessionManager:
 
         The id is free then. Raises ConversationNotFound or StoreUnavailable.
         """
-        stored = None
-        if conversation_id not in self._actors:
-            stored = await self.store.load(self.tenant, conversation_id)
-        actor = self._actors.pop(conversation_id, None)  # it may have come meanwhile
-        record = actor.record if actor is not None else Record.of(stored) if stored is not None else None
-        if record is None:
-            raise _not_found(conversation_id)
-        log.info("session_deleted", conversation_id=conversation_id, pid=actor.pid if actor else None)
-        self.stats.counts["deleted"] += 1
+        while (other := self._deleting.get(conversation_id)) is not None:
+            await other.wait()
         self._deleting[conversation_id] = done = asyncio.Event()
         try:
+            stored = await self.store.load(self.tenant, conversation_id)
+            actor = self._actors.pop(conversation_id, None)
+            record = actor.record if actor is not None else Record.of(stored) if stored is not None else None
+            if record is None:
+                raise _not_found(conversation_id)
+            log.info("session_deleted", conversation_id=conversation_id, pid=actor.pid if actor else None)
+            self.stats.counts["deleted"] += 1
             if actor is not None:
                 actor.post(ev.Deleted())
                 await actor.closed.wait()
@@ -174,11 +174,11 @@ class SessionManager:
 
     async def census(self) -> dict[str, int]:
         """How many conversations are in each state; those without a process are counted in the store."""
+        stored = await self.store.count(self.tenant)
         counts = dict.fromkeys((state.value for state in State), 0)
         for actor in self._by_key.values():
             counts[actor.state.value] += 1
-        kept = sum(actor.kept for actor in self._by_key.values())
-        counts[State.HIBERNATED] = max(0, await self.store.count() - kept)
+        counts[State.HIBERNATED] = max(0, stored - sum(actor.kept for actor in self._by_key.values()))
         return counts
 
     @property
@@ -231,8 +231,9 @@ class SessionManager:
 
     def _drop(self, actor: Actor) -> None:
         """Nothing is under way: what is kept is in the store; what never had an answer leaves nothing behind."""
-        if self._by_key.pop(actor.key, None) is None:
+        if self._by_key.get(actor.key) is not actor:
             return
+        del self._by_key[actor.key]
         if self._actors.get(actor.record.conversation_id) is actor:
             del self._actors[actor.record.conversation_id]
         place = actor.record.place
@@ -240,7 +241,7 @@ class SessionManager:
             self.tasks.spawn(asyncio.to_thread(self.launcher.forget, place), f"forget-{place}")
 
     def _carry_out(self, decision: Decision) -> None:
-        self.launcher.set_room(self._pool.size - self._pool.held)
+        self.launcher.set_room(0 if self._draining else self._pool.size - self._pool.held)
         for key in decision.grant:
             self._stop_timer(key)
             actor = self._by_key.get(key)
@@ -278,6 +279,7 @@ class SessionManager:
         if not self._draining:
             self._draining = True
             log.info("draining", processes=self.processes)
+            self.launcher.set_room(0)
             for actor in self._live():
                 actor.post(ev.Drained())
             self._note_quiet()

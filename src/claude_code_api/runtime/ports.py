@@ -55,6 +55,11 @@ class Agent(Protocol):
         ...
 
     @property
+    def alive(self) -> bool:
+        """Whether it can take another turn."""
+        ...
+
+    @property
     def warm(self) -> bool:
         """Whether it had been started ahead."""
         ...
@@ -176,8 +181,8 @@ class Store(Protocol):
         """Every conversation with a completed turn, the oldest first, without their histories."""
         ...
 
-    async def count(self) -> int:
-        """How many conversations there are."""
+    async def count(self, tenant: str) -> int:
+        """How many conversations there are with a completed turn."""
         ...
 
     async def begin(self, began: BeganTurn) -> None:

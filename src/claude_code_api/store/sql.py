@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection, Engine, Row, create_engine, delete, event, exists, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -25,6 +26,8 @@ from claude_code_api.store.schema import conversation, turn
 
 T = TypeVar("T")
 
+log = structlog.get_logger(__name__)
+
 RUNNING, COMPLETED, INTERRUPTED = "running", "completed", "interrupted"
 _LOCK_WAIT_S = 5
 
@@ -35,8 +38,13 @@ def sqlite_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver would begin late, and never before DDL: see _begin_now
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin_now(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine
 
@@ -66,9 +74,10 @@ class SqlStore:
         """Every conversation, the oldest first, without their histories."""
         return await self._do(partial(_summaries, tenant=tenant))
 
-    async def count(self) -> int:
-        """How many conversations there are."""
-        return await self._do(lambda connection: connection.scalar(select(func.count()).select_from(conversation)) or 0)
+    async def count(self, tenant: str) -> int:
+        """How many conversations there are with a completed turn."""
+        mine = select(func.count()).where(conversation.c.tenant == tenant, conversation.c.turns > 0)
+        return await self._do(lambda connection: connection.scalar(mine) or 0)
 
     async def places(self) -> set[str]:
         """The directories that belong to conversations."""
@@ -102,7 +111,9 @@ class SqlStore:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise StoreUnavailable(f"The store cannot be used at the moment: {reason}", retry_after=5) from error
+            log.error("store_failed", reason=reason)
+            what = next((word for word in ("locked", "full", "readonly") if word in reason), "not usable")
+            raise StoreUnavailable(f"The store is {what} at the moment; nothing was written.", retry_after=5) from error
 
 
 def _interrupt_running(connection: Connection) -> int:
@@ -167,6 +178,14 @@ def _stored(row: Row[Any], history: tuple[Message, ...]) -> StoredConversation:
 def _begin(connection: Connection, *, began: BeganTurn) -> None:
     known = connection.scalar(select(conversation.c.key).where(conversation.c.key == began.key))
     if known is None:
+        # What never had an answer holds no id, also if its end could not be written.
+        connection.execute(
+            delete(conversation).where(
+                conversation.c.tenant == began.tenant,
+                conversation.c.conversation_id == began.conversation_id,
+                conversation.c.turns == 0,
+            )
+        )
         connection.execute(
             insert(conversation).values(
                 key=began.key,
