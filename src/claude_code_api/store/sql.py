@@ -15,7 +15,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, Row, create_engine, delete, event, exists, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Row,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from claude_code_api.core.turn import Message, Usage
@@ -175,9 +188,26 @@ def _stored(row: Row[Any], history: tuple[Message, ...]) -> StoredConversation:
     )
 
 
+# Statements of the way of every turn are built once: building one costs more than running it.
+_TOTALS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens", "cost_usd")
+_KNOWN = select(conversation.c.key).where(conversation.c.key == bindparam("known"))
+_LAST_NUMBER = select(func.max(turn.c.number)).where(turn.c.conversation_key == bindparam("of"))
+_NEW_CONVERSATION, _NEW_TURN = insert(conversation), insert(turn)
+_COMPLETE_TURN = update(turn).where(turn.c.id == bindparam("turn_id"))
+_COMPLETE_CONVERSATION = (
+    update(conversation)
+    .where(conversation.c.key == bindparam("conversation_key"))
+    .values(
+        {
+            "turns": conversation.c.turns + 1,
+            **{name: conversation.c[name] + bindparam(f"more_{name}") for name in _TOTALS},
+        }
+    )
+)
+
+
 def _begin(connection: Connection, *, began: BeganTurn) -> None:
-    known = connection.scalar(select(conversation.c.key).where(conversation.c.key == began.key))
-    if known is None:
+    if connection.scalar(_KNOWN, {"known": began.key}) is None:
         # What never had an answer holds no id, also if its end could not be written.
         connection.execute(
             delete(conversation).where(
@@ -187,70 +217,68 @@ def _begin(connection: Connection, *, began: BeganTurn) -> None:
             )
         )
         connection.execute(
-            insert(conversation).values(
-                key=began.key,
-                tenant=began.tenant,
-                conversation_id=began.conversation_id,
-                place=began.place,
-                system="",
-                model="",
-                turns=0,
-                **_tokens(Usage()),
-                cost_usd=0.0,
-                created_at=began.created_at,
-                last_used_at=began.created_at,
-            )
+            _NEW_CONVERSATION,
+            {
+                "key": began.key,
+                "tenant": began.tenant,
+                "conversation_id": began.conversation_id,
+                "place": began.place,
+                "system": "",
+                "model": "",
+                "turns": 0,
+                **dict.fromkeys(_TOTALS, 0),
+                "created_at": began.created_at,
+                "last_used_at": began.created_at,
+            },
         )
-    last = connection.scalar(select(func.max(turn.c.number)).where(turn.c.conversation_key == began.key))
     connection.execute(
-        insert(turn).values(
-            id=began.turn_id,
-            number=(last or 0) + 1,
-            conversation_key=began.key,
-            request_id=began.request_id,
-            status=RUNNING,
-            start=began.start,
-            base=None if began.base is None else _json(began.base),
-            input=_json([began.input])[0],
-            model=began.model,
-            input_tokens=0,
-            output_tokens=0,
-            cost_usd=0.0,
-            started_at=time.time(),
-        )
+        _NEW_TURN,
+        {
+            "id": began.turn_id,
+            "number": (connection.scalar(_LAST_NUMBER, {"of": began.key}) or 0) + 1,
+            "conversation_key": began.key,
+            "request_id": began.request_id,
+            "status": RUNNING,
+            "start": began.start,
+            "base": None if began.base is None else _json(began.base),
+            "input": _json([began.input])[0],
+            "model": began.model,
+            "input_tokens": 0,
+            "output_tokens": 0,
+            "cost_usd": 0.0,
+            "started_at": time.time(),
+        },
     )
 
 
 def _complete(connection: Connection, *, completed: CompletedTurn) -> bool:
     now = time.time()
     changed = connection.execute(
-        update(turn)
-        .where(turn.c.id == completed.turn_id)
-        .values(
-            status=COMPLETED,
-            output=_json(completed.output),
-            stop_reason=completed.stop_reason,
-            model=completed.model,
-            input_tokens=completed.usage.prompt_tokens,
-            output_tokens=completed.usage.output_tokens,
-            cost_usd=completed.cost_usd,
-            finished_at=now,
-        )
+        _COMPLETE_TURN,
+        {
+            "turn_id": completed.turn_id,
+            "status": COMPLETED,
+            "output": _json(completed.output),
+            "stop_reason": completed.stop_reason,
+            "model": completed.model,
+            "input_tokens": completed.usage.prompt_tokens,
+            "output_tokens": completed.usage.output_tokens,
+            "cost_usd": completed.cost_usd,
+            "finished_at": now,
+        },
     ).rowcount
-    totals = {name: conversation.c[name] + value for name, value in _tokens(completed.usage).items()}
+    more = {**_tokens(completed.usage), "cost_usd": completed.cost_usd}
     connection.execute(
-        update(conversation)
-        .where(conversation.c.key == completed.key)
-        .values(
-            cli_session_id=completed.binding.cli_session_id if completed.binding else None,
-            leaf=completed.binding.leaf if completed.binding else None,
-            system=completed.system,
-            model=completed.model,
-            turns=conversation.c.turns + 1,
-            cost_usd=conversation.c.cost_usd + completed.cost_usd,
-            last_used_at=now,
-            **totals,
-        )
+        _COMPLETE_CONVERSATION,
+        {
+            "conversation_key": completed.key,
+            "cli_session_id": completed.binding.cli_session_id if completed.binding else None,
+            "leaf": completed.binding.leaf if completed.binding else None,
+            "system": completed.system,
+            "model": completed.model,
+            "last_used_at": now,
+            **{f"more_{name}": value for name, value in more.items()},
+        },
     )
     return changed == 1
 
