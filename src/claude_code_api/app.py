@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -21,20 +21,28 @@ from claude_code_api.api.edge import Edge
 from claude_code_api.api.openai_chat import routes as openai_chat
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
 from claude_code_api.claude.launcher import ClaudeLauncher
-from claude_code_api.claude.warm import PoolSettings
+from claude_code_api.claude.warm import SpareSettings
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
 from claude_code_api.errors import ConfigError, ModelNotFound
 from claude_code_api.runtime.guard import Guard
+from claude_code_api.runtime.janitor import Janitor, JanitorSettings
 from claude_code_api.runtime.manager import ManagerSettings, SessionManager
+from claude_code_api.runtime.memory import default_ceiling
+from claude_code_api.runtime.orphans import stop_orphans
 from claude_code_api.runtime.watchdog import Limits
-from claude_code_api.store.sql import SqlStore, sqlite_engine
+from claude_code_api.store.database import sqlite_engine
+from claude_code_api.store.migrate import prepare
+from claude_code_api.store.sql import SqlStore
 
 log = structlog.get_logger(__name__)
 
+DATABASE = "conversations.db"
+_SWEEP_BATCH = 500
+
 
 def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple[str, str] | None = None) -> FastAPI:
-    """The application. `offline` is the offline model's URL and key; its conversations live in a place of their own.
+    """The application, on data that `prepare_data` has prepared. `offline` is the offline model's URL and key.
 
     Raises ConfigError when the settings cannot be carried out.
     """
@@ -48,20 +56,25 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
         instance=instance,
         credential=offline[1] if offline else None,
     )
-    root = settings.server.data_dir / ("offline" if offline else "default") / "sessions"
-
+    home = settings.home(offline=offline is not None)
     names = _model_names(settings, open_ended=bool(cli.environment.get("ANTHROPIC_BASE_URL")) and offline is None)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        root = home / "sessions"
         root.mkdir(parents=True, mode=0o700, exist_ok=True)
-        store = SqlStore(sqlite_engine(root.parent / "conversations.db"))
+        left = [path.name for path in root.iterdir()]
+        record = home / "instance"
+        if stopped := await asyncio.to_thread(stop_orphans, record, variable=INSTANCE_VARIABLE, instance=instance):
+            log.warning("orphans_stopped", processes=stopped, reason="an earlier server was killed with its guard")
+        store = SqlStore(sqlite_engine(home / DATABASE))
         if (cut := await store.open()) > 0:
             log.warning("turns_interrupted", count=cut, reason="an earlier server ended during them")
-        await asyncio.to_thread(_sweep, root, await store.places())
         guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
         launcher = _launcher(settings, cli, root.resolve(), guard, names.resolve(names.default))
         manager = _manager(settings, launcher, store)
+        janitor = _janitor(settings, manager, launcher)
+        sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
         app.state.context = Context(
             manager=manager,
             pool=launcher.warm,
@@ -72,15 +85,23 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
             offline=offline is not None,
         )
         manager.start()
+        janitor.start()
         try:
             yield
         finally:
+            await janitor.stop()
+            sweeping.cancel()
             await manager.shutdown()
             await launcher.close()
             await store.close()
             guard.close()
 
     return _http(settings, lifespan)
+
+
+def prepare_data(settings: Settings, *, offline: bool) -> None:
+    """Bring the stored conversations to this version. Raises ConfigError when they cannot be used."""
+    prepare(settings.home(offline=offline) / DATABASE)
 
 
 def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
@@ -130,7 +151,7 @@ def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, s
         retry_s=claude.upstream_retry_seconds,
         concurrent_starts=claude.max_concurrent_starts,
         spare_model=spare_model,
-        pool=PoolSettings(
+        pool=SpareSettings(
             min_size=pool.min_size,
             max_size=pool.max_size if claude.use_interactive_sessions else 0,
             max_lifetime_s=pool.max_lifetime,
@@ -139,11 +160,26 @@ def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, s
     )
 
 
-def _sweep(root: Path, places: set[str]) -> None:
+async def _sweep(root: Path, names: Sequence[str], store: SqlStore) -> None:
     """Remove directories that belong to no conversation: spares and first turns of a server that was killed."""
-    for path in root.iterdir():
-        if path.name not in places:
-            shutil.rmtree(path, ignore_errors=True)
+    for start in range(0, len(names), _SWEEP_BATCH):
+        batch = names[start : start + _SWEEP_BATCH]
+        for name in set(batch) - await store.known_places(batch):
+            await asyncio.to_thread(shutil.rmtree, root / name, ignore_errors=True)
+
+
+def _janitor(settings: Settings, manager: SessionManager, launcher: ClaudeLauncher) -> Janitor:
+    days = settings.store.retain_days
+    return Janitor(
+        manager,
+        launcher.warm,
+        JanitorSettings(
+            idle_s=settings.claude.session_idle_seconds,
+            process_memory=settings.claude.max_process_memory,
+            total_memory=settings.claude.max_total_memory or default_ceiling(),
+            retain_s=days * 24 * 3600 if days else None,
+        ),
+    )
 
 
 def _manager(settings: Settings, launcher: ClaudeLauncher, store: SqlStore) -> SessionManager:
@@ -159,6 +195,7 @@ def _manager(settings: Settings, launcher: ClaudeLauncher, store: SqlStore) -> S
             max_queued_turns=claude.max_queued_turns,
             interactive=claude.use_interactive_sessions,
             grace_s=settings.server.shutdown_grace_seconds,
+            lineage=settings.api.lineage,
         ),
         Limits(
             first_event_s=claude.first_event_seconds, silence_s=claude.silence_seconds, turn_s=claude.timeout_seconds

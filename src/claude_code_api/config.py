@@ -59,6 +59,15 @@ class ClaudeSettings(_Section):
         True, description="Keep a conversation's process alive between requests; false starts one for each request."
     )
     max_concurrent_sessions: int = Field(20, ge=1, description="Most Claude Code processes at once.")
+    max_process_memory: int = Field(
+        2 * 10**9, gt=0, description="Bytes of memory beyond which a process is stopped after its turn."
+    )
+    max_total_memory: int = Field(
+        0,
+        ge=0,
+        description="Bytes that all processes together may take; near it, idle ones are stopped and new ones wait. 0: "
+        "four fifths of the machine's (or container's) memory.",
+    )
     session_idle_seconds: float = Field(
         1800, gt=0, description="Inactivity after which a process is stopped; its conversation stays."
     )
@@ -103,6 +112,14 @@ class PoolSettings(_Section):
         return self
 
 
+class StoreSettings(_Section):
+    """What is kept, in `data_dir`."""
+
+    retain_days: float = Field(
+        0, ge=0, description="Days without use after which a conversation is deleted for good; 0 keeps all."
+    )
+
+
 class ModelSettings(_Section):
     """Model names."""
 
@@ -118,6 +135,11 @@ class ApiSettings(_Section):
 
     strict_params: bool = Field(
         False, description="Refuse parameters that cannot take effect, instead of listing them in X-Ignored-Params."
+    )
+    lineage: bool = Field(
+        True,
+        description="Let a request without a conversation id that sends a history go on with the conversation that "
+        "holds exactly this history.",
     )
     reasoning_content: bool = Field(True, description="Pass the model's thinking on as reasoning_content.")
 
@@ -135,9 +157,14 @@ class Settings(_Section):
     server: ServerSettings = ServerSettings()
     claude: ClaudeSettings = ClaudeSettings()
     pool: PoolSettings = PoolSettings()
+    store: StoreSettings = StoreSettings()
     models: ModelSettings = ModelSettings()
     api: ApiSettings = ApiSettings()
     log: LogSettings = LogSettings()
+
+    def home(self, *, offline: bool) -> Path:
+        """Where conversations are kept; those of the offline model in a place of their own."""
+        return self.server.data_dir / ("offline" if offline else "default")
 
 
 @dataclass(frozen=True, slots=True)

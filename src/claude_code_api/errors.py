@@ -62,6 +62,24 @@ class ConversationBusy(GatewayError):
     code = "conversation_busy"
 
 
+class ConversationInUse(GatewayError):
+    """What was asked for can only be done between turns, and one runs."""
+
+    code = "conversation_in_use"
+
+
+class ConversationMoved(GatewayError):
+    """A newer process has the conversation: what an older one still writes is refused."""
+
+    code = "conversation_moved"
+
+
+class IdempotencyKeyReused(GatewayError):
+    """The Idempotency-Key came before, with another request."""
+
+    code = "idempotency_key_reused"
+
+
 class CapacityExceeded(GatewayError):
     """Every process slot is busy, and none came free in time."""
 

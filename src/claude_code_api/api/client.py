@@ -1,11 +1,12 @@
-"""Notices when a client leaves, streaming or not."""
+"""Notices when a client leaves, streaming or not, and when it has got everything."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from starlette.types import Receive
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from claude_code_api.runtime.tasks import Tasks
 
@@ -31,3 +32,19 @@ class ClientWatch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._tasks.cancel()
+
+
+class Delivered(Response):
+    """A JSON answer that calls `on_sent` when it was sent to a client that was still there."""
+
+    def __init__(self, body: str, *, on_sent: Callable[[], None], headers: Mapping[str, str]) -> None:
+        super().__init__(body, media_type="application/json", headers=dict(headers))
+        self._on_sent = on_sent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        gone: list[bool] = []
+        async with ClientWatch(receive, lambda: gone.append(True)):
+            await super().__call__(scope, receive, send)
+        if not gone:
+            self._on_sent()

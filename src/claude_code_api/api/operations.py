@@ -41,6 +41,7 @@ async def stats(context: Ctx) -> dict[str, Any]:
         },
         "limits": {
             "max_concurrent_sessions": manager.settings.max_sessions,
+            "processes_for_memory": manager.process_limit,
             "max_waiting": manager.settings.max_waiting,
             "max_queued_turns": manager.settings.max_queued_turns,
             "session_idle_seconds": manager.settings.idle_s,
@@ -48,7 +49,8 @@ async def stats(context: Ctx) -> dict[str, Any]:
         "counters": {
             name: counts[name]
             for name in (
-                *("created", "started", "reused", "resumed", "culled", "evicted", "crashed", "deleted"),
+                *("created", "started", "reused", "resumed", "rebuilt", "culled", "evicted"),
+                *("too_large", "hibernated", "crashed", "deleted"),
                 *("turns", "failed"),
             )
         },

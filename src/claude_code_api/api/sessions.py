@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import psutil
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from claude_code_api.api.context import Ctx
@@ -16,9 +16,21 @@ router = APIRouter(tags=["Sessions"])
 
 
 @router.get("/v1/sessions", summary="List the sessions")
-async def list_sessions(context: Ctx) -> dict[str, Any]:
-    """Every conversation, the oldest first."""
-    return {"object": "list", "data": [_session(view) for view in await context.manager.conversations()]}
+async def list_sessions(
+    context: Ctx,
+    after: Annotated[str | None, Query(description="The id that the page follows.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most sessions on a page.")] = 100,
+) -> dict[str, Any]:
+    """Every conversation, the newest first, a page at a time: `after` the `last_id` of one page comes the next."""
+    views = await context.manager.page(after=None if after is None else check_id(after), limit=limit + 1)
+    page = [_session(view) for view in views[:limit]]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": len(views) > limit,
+    }
 
 
 @router.get("/v1/sessions/{conversation_id}", summary="Retrieve a session")
@@ -32,6 +44,12 @@ async def delete_session(conversation_id: str, context: Ctx) -> Response:
     """Stop the process and forget the conversation; its id then starts afresh."""
     await context.manager.delete(check_id(conversation_id))
     return Response(status_code=204)
+
+
+@router.post("/v1/sessions/{conversation_id}/hibernate", summary="Hibernate a session")
+async def hibernate_session(conversation_id: str, context: Ctx) -> dict[str, Any]:
+    """Stop the process and keep the conversation: its next turn resumes it. 409 while a turn runs."""
+    return _session(await context.manager.hibernate(check_id(conversation_id)))
 
 
 def _session(view: SessionView) -> dict[str, Any]:

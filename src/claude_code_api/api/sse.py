@@ -24,7 +24,8 @@ def data(value: Any) -> bytes:
 class EventStream(Response):
     """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends a comment.
 
-    `on_gone` is called when the client leaves; `frames` is then expected to end by itself.
+    `on_gone` is called when the client leaves, `frames` is then expected to end by itself; `on_sent` when it was there
+    to the end.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class EventStream(Response):
         *,
         heartbeat_s: float,
         on_gone: Callable[[], None],
+        on_sent: Callable[[], None],
         headers: Mapping[str, str],
     ) -> None:
         super().__init__(media_type="text/event-stream")
         self._frames = frames
         self._heartbeat_s = heartbeat_s
         self._on_gone = on_gone
+        self._on_sent = on_sent
         # The base class counts an empty body: a stream has no length.
         del self.headers["content-length"]
         self.headers.update({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
@@ -68,6 +71,7 @@ class EventStream(Response):
                     await body(chunk)
                 heart.cancel()
                 await body(b"", more=False)
+                self._on_sent()
             except OSError:
                 self._on_gone()
             except BaseException:

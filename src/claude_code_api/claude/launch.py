@@ -82,6 +82,10 @@ _FIXED = {
 }
 
 
+_SETTINGS = '{"cleanupPeriodDays":36500}'
+"""The CLI deletes transcripts after 30 days by itself; here `[store] retain_days` says how long they are kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workplace:
     """The directories of one conversation; the CLI binds a transcript to `work` and `config` together."""
@@ -131,6 +135,8 @@ class Installation:
             "--setting-sources=",
             "--tools=",
             "--system-prompt-snapshot=off",
+            "--session-mirror",
+            f"--settings={_SETTINGS}",
             f"--model={profile.model}",
         ]
         if resume_at is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -13,21 +14,27 @@ import structlog
 from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.claude.process import ClaudeProcess
-from claude_code_api.claude.warm import PoolSettings, WarmPool
+from claude_code_api.claude.warm import SpareSettings, WarmPool
 from claude_code_api.errors import StartFailed
 from claude_code_api.runtime.guard import Guard
-from claude_code_api.runtime.ports import Launch, Profile
+from claude_code_api.runtime.ports import Binding, Entry, Launch, Origin, Profile
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Transcript:
-    """What a child goes on from: its session, the entry to go on after (None for a fresh one), its cost so far."""
+    """What a child goes on from: its session, the entry to go on after (None for a fresh one), its cost so far.
+
+    `size` is in bytes; `entries` are those that the store does not have yet.
+    """
 
     session: str = field(default_factory=lambda: str(uuid.uuid4()))
     leaf: str | None = None
     cost: float = 0.0
+    origin: Origin = Origin.FRESH
+    size: int = 0
+    entries: tuple[Entry, ...] = ()
 
 
 class ClaudeLauncher:
@@ -45,7 +52,7 @@ class ClaudeLauncher:
         start_s: float,
         retry_s: float,
         concurrent_starts: int,
-        pool: PoolSettings,
+        pool: SpareSettings,
         spare_model: str,
     ) -> None:
         self._installation = installation
@@ -97,7 +104,7 @@ class ClaudeLauncher:
             await asyncio.to_thread(self.forget, spare.place)
             raise
         self.warm.proved()
-        spare.warm = True
+        spare.origin = Origin.SPARE
         return spare
 
     async def _start_spare(self) -> ClaudeProcess:
@@ -113,32 +120,32 @@ class ClaudeLauncher:
         place = Workplace(self._root / (launch.place or _new_place()))
         try:
             place.create()
-            resumable = await asyncio.to_thread(self._find, place, launch) if launch.binding else None
-            if resumable is not None:
+            if launch.binding is not None and (basis := await self._transcript(place, launch, launch.binding)):
                 try:
-                    return await self._ready(place, launch.profile, resumable)
+                    return await self._resume(place, launch.profile, basis)
                 except StartFailed as error:
-                    log.warning("resume_failed", place=launch.place, reason=error.message)
-            basis = await asyncio.to_thread(self._rebuild, place, launch) if launch.history else _Transcript()
-            return await self._ready(place, launch.profile, basis)
+                    log.warning("resume_failed", place=launch.place, bytes=basis.size, reason=error.message)
+            return await self._ready(place, launch.profile, await asyncio.to_thread(_of_history, place, launch))
         except BaseException:
             if launch.place is None:
                 self.forget(place.root.name)
             raise
 
-    def _find(self, place: Workplace, launch: Launch) -> _Transcript | None:
-        """The CLI's own transcript, when it is whole."""
-        if launch.binding is None:
-            return None
-        session, leaf = launch.binding.cli_session_id, launch.binding.leaf
-        cost = transcript.saved_cost(place, session, leaf)
-        return None if cost is None else _Transcript(session, leaf, cost)
+    async def _transcript(self, place: Workplace, launch: Launch, binding: Binding) -> _Transcript | None:
+        """The CLI's own transcript when it is whole, else the stored copy when that is; None: only the history is."""
+        found = await asyncio.to_thread(_on_disk, place, binding)
+        if found is None:
+            copy = await launch.recall()
+            found = await asyncio.to_thread(_of_copy, place, binding, copy)
+            log.warning("transcript_incomplete", place=launch.place, copied=found is not None, entries=len(copy))
+        return found
 
-    def _rebuild(self, place: Workplace, launch: Launch) -> _Transcript:
-        """A new transcript of the history."""
-        if launch.binding is not None:
-            log.warning("transcript_rebuilt", place=launch.place, messages=len(launch.history))
-        return _Transcript(*transcript.write(place, launch.history, model=launch.profile.model))
+    async def _resume(self, place: Workplace, profile: Profile, basis: _Transcript) -> ClaudeProcess:
+        started = asyncio.get_running_loop().time()
+        process = await self._ready(place, profile, basis)
+        took = asyncio.get_running_loop().time() - started
+        log.info("transcript_resumed", pid=process.pid, bytes=basis.size, ms=round(took * 1000))
+        return process
 
     async def _ready(self, place: Workplace, profile: Profile, basis: _Transcript) -> ClaudeProcess:
         process = await self._spawn(place, profile, basis)
@@ -159,11 +166,45 @@ class ClaudeLauncher:
             guard=self._guard,
             retry_s=self._retry_s,
             cost=basis.cost,
+            origin=basis.origin,
+            entries=basis.entries,
         )
 
     def forget(self, place: str) -> None:
         """Remove a conversation's directory."""
         shutil.rmtree(self._root / place, ignore_errors=True)
+
+
+def _on_disk(place: Workplace, binding: Binding) -> _Transcript | None:
+    """The CLI's own transcript, when it is whole."""
+    session, leaf = binding.cli_session_id, binding.leaf
+    cost = transcript.saved_cost(place, session, leaf)
+    if cost is None:
+        return None
+    size = transcript.path_of(place, session).stat().st_size
+    return _Transcript(session, leaf, cost, Origin.TRANSCRIPT, size)
+
+
+def _of_copy(place: Workplace, binding: Binding, copy: Sequence[Entry]) -> _Transcript | None:
+    """The stored copy, put back in its place, when it is whole."""
+    if not any(entry.line.get("uuid") == binding.leaf for entry in copy):
+        return None
+    transcript.write(place, binding.cli_session_id, copy)
+    found = _on_disk(place, binding)
+    return None if found is None else replace(found, origin=Origin.COPY)
+
+
+def _of_history(place: Workplace, launch: Launch) -> _Transcript:
+    """A new transcript of the bare history, if there is any."""
+    if not launch.history:
+        return _Transcript()
+    if launch.binding is not None:
+        log.warning("transcript_rebuilt", place=launch.place, messages=len(launch.history))
+    session = str(uuid.uuid4())
+    entries = transcript.imported(place, session, launch.history, model=launch.profile.model)
+    transcript.write(place, session, entries)
+    leaf = str(entries[-1].line["uuid"])
+    return _Transcript(session, leaf, origin=Origin.HISTORY, entries=tuple(entries))
 
 
 def _new_place() -> str:

@@ -18,12 +18,13 @@ from typing import Any
 
 import structlog
 
+from claude_code_api.claude import transcript
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.frames import Frame, TurnReader
 from claude_code_api.core.turn import Block, TurnEvent, TurnFailed
 from claude_code_api.errors import ProcessDied, StartFailed
 from claude_code_api.runtime.guard import Guard
-from claude_code_api.runtime.ports import Emit
+from claude_code_api.runtime.ports import Emit, Entry, Origin
 from claude_code_api.runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -38,16 +39,27 @@ class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
     def __init__(
-        self, process: Child, *, place: str, cli_session_id: str, guard: Guard, retry_s: float, cost: float
+        self,
+        process: Child,
+        *,
+        place: str,
+        cli_session_id: str,
+        guard: Guard,
+        retry_s: float,
+        cost: float,
+        origin: Origin,
+        entries: Iterable[Entry],
     ) -> None:
         self.place = place
-        self.warm = False
+        self.origin = origin
         self.alive = True
         self.cli_session_id = cli_session_id
         self._process = process
         self._guard = guard
         self._retry_ms = retry_s * 1000
         self._cost_before = self._cost = cost
+        self._entries = list(entries)
+        self._kept = len(self._entries)
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
         self._replies: dict[str, asyncio.Future[Frame]] = {}
@@ -71,8 +83,13 @@ class ClaudeProcess:
         guard: Guard,
         retry_s: float,
         cost: float,
+        origin: Origin,
+        entries: Iterable[Entry] = (),
     ) -> ClaudeProcess:
-        """Start a child in a process group of its own. `cost` is what it will count on from. Raises StartFailed."""
+        """Start a child in a process group of its own. Raises StartFailed.
+
+        `cost` is what it will count on from; `entries` stand in its transcript and were not taken yet.
+        """
         creating = Tasks().spawn(_create(argv, env, cwd), "spawn")
         try:
             process = await asyncio.shield(creating)
@@ -83,7 +100,16 @@ class ClaudeProcess:
                 await orphan.wait()
             raise
         guard.add(process.pid)
-        return cls(process, place=place, cli_session_id=cli_session_id, guard=guard, retry_s=retry_s, cost=cost)
+        return cls(
+            process,
+            place=place,
+            cli_session_id=cli_session_id,
+            guard=guard,
+            retry_s=retry_s,
+            cost=cost,
+            origin=origin,
+            entries=entries,
+        )
 
     @property
     def pid(self) -> int:
@@ -114,6 +140,7 @@ class ClaudeProcess:
     def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
         """Send a user message, word for word: no slash command, no file mention (`client_composed`)."""
         self._reader = TurnReader(turn, retry_ms=self._retry_ms)
+        self._kept = len(self._entries)
         self._emit = emit
         self.last_frame_at = self._loop.time()
         text_only = len(content) == 1 and content[0]["type"] == "text"
@@ -136,9 +163,19 @@ class ClaudeProcess:
         self._emit = None
         if self._reader is None or self._reader.turn != turn:
             return True  # it was never sent
-        if self._reader.compacted:
+        if self._reader.compacted or not await self._rewind(turn):
             return False
-        return await self._rewind(turn)
+        del self._entries[self._kept :]
+        return True
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What stands in its transcript and is not stored yet."""
+        return tuple(self._entries)
+
+    def note_stored(self, entries: int) -> None:
+        """The first so many of them are stored."""
+        del self._entries[:entries]
 
     async def stop(self, *, flush: bool) -> None:
         """Close stdin and wait for the flush, then SIGTERM, then SIGKILL to the group; returns when it is reaped."""
@@ -237,6 +274,8 @@ class ClaudeProcess:
             self._answered(frame["response"])
         elif kind == "control_request":
             self._refuse(frame)
+        elif kind == "transcript_mirror":
+            self._entries += transcript.mirrored(frame, self.cli_session_id)
         else:
             if kind == "result":
                 self._cost = max(self._cost, float(frame.get("total_cost_usd") or 0.0))

@@ -1,4 +1,4 @@
-"""The CLI's transcripts: where they lie, whether they are whole, and how to write one from a history.
+"""The CLI's transcripts: where they lie, whether they are whole, and how to write one from a history or a copy.
 
 A transcript is `projects/<work directory, non-alphanumerics as '-'>/<uuid>.jsonl` in the config directory: one entry a
 line, chained by `parentUuid`. Writing one is how a history that came from outside becomes a real conversation, roles
@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from claude_code_api.claude.launch import Workplace
 from claude_code_api.core.turn import Message
+from claude_code_api.runtime.ports import Entry
+
+_HOUSEKEEPING = frozenset({"queue-operation", "last-prompt"})
 
 
 def path_of(place: Workplace, session: str) -> Path:
@@ -42,29 +45,46 @@ def saved_cost(place: Workplace, session: str, leaf: str) -> float | None:
     return cost if whole else None
 
 
-def write(place: Workplace, history: Sequence[Message], *, model: str) -> tuple[str, str]:
-    """Write `history` as a new transcript; return its session id and the id of its last entry."""
-    session = str(uuid.uuid4())
-    path = path_of(place, session)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+def imported(place: Workplace, session: str, history: Sequence[Message], *, model: str) -> list[Entry]:
+    """The transcript that a conversation of this history would have."""
+    entries: list[Entry] = []
     parent: str | None = None
-    with path.open("w", encoding="utf-8") as out:
-        for number, message in enumerate(history):
-            entry = _entry(message, model=model, number=number)
-            entry |= {
-                "parentUuid": parent,
-                "uuid": str(uuid.uuid4()),
-                "sessionId": session,
-                "cwd": str(place.work),
-                "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-                "isSidechain": False,
-                "userType": "external",
-            }
-            parent = entry["uuid"]
-            out.write(json.dumps(entry, separators=(",", ":"), ensure_ascii=False) + "\n")
-    if parent is None:
-        raise ValueError("an empty history has no transcript")
-    return session, parent
+    for number, message in enumerate(history):
+        line = _entry(message, model=model, number=number)
+        line |= {
+            "parentUuid": parent,
+            "uuid": str(uuid.uuid4()),
+            "sessionId": session,
+            "cwd": str(place.work),
+            "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "isSidechain": False,
+            "userType": "external",
+        }
+        parent = line["uuid"]
+        entries.append(Entry("", line))
+    return entries
+
+
+def write(place: Workplace, session: str, entries: Sequence[Entry]) -> None:
+    """Put entries where the CLI looks for them; what was there is replaced. Raises OSError."""
+    main = path_of(place, session)
+    texts: dict[Path, list[str]] = {main: []}
+    for entry in entries:
+        path = main.with_suffix("") / f"{entry.subpath}.jsonl" if entry.subpath else main
+        texts.setdefault(path, []).append(json.dumps(entry.line, separators=(",", ":"), ensure_ascii=False) + "\n")
+    for path, lines in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text("".join(lines), encoding="utf-8")
+
+
+def mirrored(frame: Mapping[str, Any], session: str) -> list[Entry]:
+    """What a `transcript_mirror` frame says was written, without the CLI's notes on its own input queue."""
+    path = PurePosixPath(frame["filePath"])
+    subpath = ""
+    if path.stem != session:
+        parts = path.with_suffix("").parts
+        subpath = "/".join(parts[parts.index(session) + 1 :])
+    return [Entry(subpath, line) for line in frame["entries"] if line["type"] not in _HOUSEKEEPING]
 
 
 def _entry(message: Message, *, model: str, number: int) -> dict[str, Any]:

@@ -30,7 +30,7 @@ _MAX_BACKOFF_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class PoolSettings:
+class SpareSettings:
     """How many spares: at least `min_size`, at most `max_size`; `max_lifetime_s` in seconds, `min_free` in bytes."""
 
     min_size: int
@@ -51,7 +51,7 @@ class WarmPool:
 
     def __init__(
         self,
-        settings: PoolSettings,
+        settings: SpareSettings,
         *,
         start: Callable[[], Awaitable[ClaudeProcess]],
         busy: Callable[[], bool],
@@ -86,6 +86,10 @@ class WarmPool:
     def size(self) -> int:
         """Processes of the pool, those that start or stop included."""
         return len(self._spares) + self._starting + self._leaving
+
+    def pids(self) -> list[int]:
+        """The processes of the spares that wait."""
+        return [spare.process.pid for spare in self._spares]
 
     def describe(self) -> dict[str, int]:
         """Sizes and counts since the start, for `/stats`."""

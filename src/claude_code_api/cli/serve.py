@@ -66,8 +66,9 @@ def serve(
 
 
 def _run(settings: Settings, listener: socket.socket, address: str, *, offline: tuple[str, str] | None) -> None:
-    from claude_code_api.app import create_app
+    from claude_code_api.app import create_app, prepare_data
 
+    prepare_data(settings, offline=offline is not None)
     app = create_app(settings, environ=os.environ, offline=offline)
     _banner(address, offline=offline is not None)
     grace = settings.server.shutdown_grace_seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 
 from claude_code_api.core.turn import Message
@@ -14,6 +16,12 @@ def same_history(held: Sequence[Message], sent: Sequence[Message]) -> bool:
     taken together, and white space at the ends of a message does not count.
     """
     return _visible(held) == _visible(sent)
+
+
+def lineage(system: str, history: Sequence[Message]) -> str:
+    """What identifies a history: equal for two that a client cannot tell apart, in hexadecimal."""
+    said = json.dumps([system.strip(), _visible(history)])
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _visible(history: Sequence[Message]) -> list[tuple[str, str]]:

@@ -28,6 +28,8 @@ class StopReason(StrEnum):
 
     IDLE = "idle"
     EVICTED = "evicted"
+    MEMORY = "memory"
+    HIBERNATED = "hibernated"
     PROFILE_CHANGED = "profile_changed"
     ONE_SHOT = "one_shot"
     DRAINED = "drained"

@@ -42,6 +42,11 @@ class SlotPool:
         """Requests for a slot that are not granted yet."""
         return len(self._queue)
 
+    def resize(self, size: int) -> Decision:
+        """Change the number of slots; idle sessions beyond it must stop."""
+        self.size = size
+        return self._decide()
+
     def request(self, key: str) -> Decision | None:
         """Queue `key` for a slot. None: the queue is full. A key that already holds or awaits one changes nothing."""
         if key in self._held or key in self._queue:
@@ -88,7 +93,7 @@ class SlotPool:
             self._held.add(key)
             grant.append(key)
         evict: list[str] = []
-        while self._idle and len(self._queue) > len(self._leaving):
+        while self._idle and len(self._leaving) < max(len(self._queue), len(self._held) - self.size):
             victim, _ = self._idle.popitem(last=False)
             self._leaving.add(victim)
             evict.append(victim)

@@ -36,12 +36,14 @@ class TurnInput:
     `new` is the user's new message. `history` is None when the request appends to whatever the conversation holds;
     else it is the whole history before `new`, and the conversation is brought to exactly that.
     `system` is None when the request says nothing of a system prompt: the conversation keeps the one it has.
+    `named` says that the request named its conversation: nobody may find that one by its history.
     """
 
     new: Message
     model: str
     system: str | None = None
     history: tuple[Message, ...] | None = None
+    named: bool = True
 
 
 class StartKind(StrEnum):

@@ -34,7 +34,9 @@ from claude_code_api.errors import (
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.ports import (
     Agent,
+    Entry,
     Launch,
+    Origin,
     Profile,
     StoredConversation,
 )
@@ -60,6 +62,7 @@ class Actor:
         self.record = Record(conversation_id) if stored is None else Record.of(stored)
         self.idle_since = asyncio.get_running_loop().time()
         self.closed = asyncio.Event()
+        self.released = asyncio.Event()
         self._host = host
         self._session = Session(fits=self._fits, interactive=interactive, max_waiting=max_waiting)
         self._mailbox: deque[ev.Event] = deque()
@@ -78,6 +81,7 @@ class Actor:
         if stored is not None:
             self._session.resumable = True
             self._session.state = State.HIBERNATED
+            self._session.epoch = stored.epoch
 
     @property
     def key(self) -> str:
@@ -98,6 +102,11 @@ class Actor:
     def resting(self) -> bool:
         """Nothing is under way: what there is to know is in the store."""
         return self.state in RESTING and not self._mailbox and not self._pending
+
+    @property
+    def at_rest(self) -> bool:
+        """No turn runs or waits, with a process or without."""
+        return self.state in RESTING | {State.IDLE} and not self._pending
 
     @property
     def kept(self) -> bool:
@@ -196,6 +205,7 @@ class Actor:
                     self._account(self._agent)
                 self._agent = None
                 self._profile = None
+                self.released.set()
                 self._host.release(self)
             case ev.StartProcess():
                 self._start(effect.epoch)
@@ -238,11 +248,19 @@ class Actor:
         else:
             self._start_kind = StartKind.RESUMED if own_history else StartKind.FORKED
         launch = Launch(
-            self.record.place, self._profile, self.record.binding if own_history else None, tuple(self._context)
+            self.record.place,
+            self._profile,
+            self.record.binding if own_history else None,
+            tuple(self._context),
+            self._recall,
         )
         self._starting = self._host.tasks.spawn(self._host.launcher.start(launch), f"start-{self.key}")
         self._starting_epoch = epoch
         self._starting.add_done_callback(self._started)
+
+    async def _recall(self) -> list[Entry]:
+        binding = self.record.binding
+        return [] if binding is None else await self._host.store.transcript(self.key, binding.cli_session_id)
 
     def _started(self, task: asyncio.Task[Agent]) -> None:
         self._starting, epoch = None, self._starting_epoch
@@ -255,12 +273,16 @@ class Actor:
             return
         self._agent = task.result()
         self._cost_seen = 0.0
+        self.released.clear()
         self.record.place = self._agent.place
-        kind = self._start_kind or StartKind.COLD
-        if self._agent.warm and kind is StartKind.COLD:
+        kind, origin = self._start_kind or StartKind.COLD, self._agent.origin
+        if origin is Origin.SPARE and kind is StartKind.COLD:
             kind = self._start_kind = StartKind.WARM
         self._host.stats.counts["resumed" if kind is StartKind.RESUMED else "started"] += 1
-        self._tell("session_resumed" if kind is StartKind.RESUMED else "session_created", start=kind.value)
+        if kind is StartKind.RESUMED and origin is not Origin.TRANSCRIPT:
+            self._host.stats.counts["rebuilt"] += 1
+        name = "session_resumed" if kind is StartKind.RESUMED else "session_created"
+        self._tell(name, start=kind.value, origin=origin.value)
         self._host.tasks.spawn(self._await_exit(self._agent, epoch), f"exit-{self.key}", detached=True)
         if self.state in {State.STOPPING, State.CLOSING}:  # it was too late to cancel the start
             self._host.tasks.spawn(self._agent.stop(flush=False), f"stop-{self.key}")
@@ -280,14 +302,14 @@ class Actor:
         turn.sent_at = asyncio.get_running_loop().time()
         if turn.start is StartKind.LIVE:
             self._host.stats.counts["reused"] += 1
-            self._tell("session_reused", request_id=turn.request_id)
+            self._tell("session_reused", request_id=turn.mark.request_id)
         turn.stream.put(TurnStarted(turn.start))
         self._host.tasks.spawn(self._run(turn, self._agent, self._session.epoch), f"turn-{turn.id}")
 
     async def _run(self, turn: Turn, agent: Agent, epoch: int) -> None:
         """Record the turn, send it, and watch over it."""
         try:
-            began = self.record.began(turn, agent, tenant=self._host.tenant, context=self._context)
+            began = self.record.began(turn, agent, epoch=epoch, tenant=self._host.tenant, context=self._context)
             await self._host.store.begin(began)
         except GatewayError as error:
             self._emitted(turn, epoch, TurnFailed(error))
@@ -313,7 +335,7 @@ class Actor:
             self._committing = self._host.tasks.spawn(self._commit(turn, epoch, event), f"commit-{turn.id}")
         elif isinstance(event, TurnFailed):
             self._host.stats.counts["failed"] += 1
-            self._tell("turn_failed", request_id=turn.request_id, code=event.error.code)
+            self._tell("turn_failed", request_id=turn.mark.request_id, code=event.error.code)
             self._fail(turn, event.error)
             self.post(ev.TurnBroken(epoch))
         else:
@@ -325,10 +347,12 @@ class Actor:
 
     async def _commit(self, turn: Turn, epoch: int, event: TurnCompleted) -> None:
         """Store the answer, and only then tell the client that it is complete."""
-        assert self._agent is not None
+        agent = self._agent
+        assert agent is not None
         assert self._profile is not None
-        self._account(self._agent)
-        done = self.record.completed(turn, event, self._agent, self._profile)
+        self._account(agent)
+        history = [*self._context, turn.input.new, *event.messages]
+        done = self.record.completed(turn, event, agent, epoch=epoch, profile=self._profile, history=history)
         try:
             if not await self._host.store.complete(done):
                 raise ConversationDeleted("The conversation was deleted.")
@@ -342,9 +366,10 @@ class Actor:
             self._emitted(turn, epoch, TurnFailed(_defect()))
             return
         self._committing = None
+        agent.note_stored(len(done.entries))
         self._session.resumable = True
-        self._context = [*self._context, turn.input.new, *event.messages]
-        self.record.apply(done, self._context)
+        self._context = history
+        self.record.apply(done, turn, history)
         self._host.stats.counts["turns"] += 1
         self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
         self._end(turn, event)
@@ -363,7 +388,7 @@ class Actor:
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
 
     def _stop(self, reason: StopReason) -> None:
-        name = {StopReason.IDLE: "culled", StopReason.EVICTED: "evicted"}.get(reason)
+        name = _COUNTED.get(reason)
         if name is not None:
             self._host.stats.counts[name] += 1
         self._tell(f"session_{name or 'stopping'}", reason=reason.value)
@@ -377,7 +402,7 @@ class Actor:
         turn = self._pending[turn_id]
         own = self._start_error if why is Refusal.START_FAILED else self._cut_errors.get(turn_id)
         error = own or refusal_error(why)
-        self._tell("turn_refused", request_id=turn.request_id, why=why.value, code=error.code)
+        self._tell("turn_refused", request_id=turn.mark.request_id, why=why.value, code=error.code)
         self._fail(turn, error)
 
     def _fail(self, turn: Turn, error: GatewayError) -> None:
@@ -393,6 +418,14 @@ class Actor:
 
     def _tell(self, event: str, **details: object) -> None:
         _log.info(event, conversation_id=self.record.conversation_id, **({"pid": self.pid} | details))
+
+
+_COUNTED = {
+    StopReason.IDLE: "culled",
+    StopReason.EVICTED: "evicted",
+    StopReason.MEMORY: "too_large",
+    StopReason.HIBERNATED: "hibernated",
+}
 
 
 def _defect() -> GatewayError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -44,14 +45,24 @@ class Host(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class RequestMark:
+    """What identifies a request: its id for the logs, a hash of all it says, and the key its client gave it, if any."""
+
+    request_id: str
+    fingerprint: str
+    idempotency_key: str | None = None
+
+
 @dataclass
 class Turn:
-    """One turn on its way through an actor. Times are the event loop's."""
+    """One turn on its way through an actor. Times are the event loop's, `created_at` is in Unix seconds."""
 
     input: TurnInput
-    request_id: str
+    mark: RequestMark
     requested_at: float
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    created_at: float = field(default_factory=time.time)
     stream: TurnStream = field(default_factory=TurnStream)
     start: StartKind = StartKind.LIVE
     sent_at: float | None = None

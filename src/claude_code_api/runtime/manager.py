@@ -9,22 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from claude_code_api.core import events as ev
+from claude_code_api.core.conversation import lineage
 from claude_code_api.core.events import StopReason
 from claude_code_api.core.pool import Decision, SlotPool
 from claude_code_api.core.session import WITH_PROCESS, State
 from claude_code_api.core.turn import TurnInput
-from claude_code_api.errors import ConversationNotFound, ShuttingDown
+from claude_code_api.errors import ConversationInUse, ConversationNotFound, ShuttingDown
 from claude_code_api.runtime.actor import Actor
-from claude_code_api.runtime.host import Turn
+from claude_code_api.runtime.answers import Answers
+from claude_code_api.runtime.host import RequestMark, Turn
 from claude_code_api.runtime.ports import AgentLauncher, Store, StoredConversation
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.tasks import Tasks
+from claude_code_api.runtime.ticket import Running, Ticket
 from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored
 from claude_code_api.runtime.watchdog import Limits
 
@@ -33,7 +36,7 @@ log = structlog.get_logger("claude_code_api.session")
 
 @dataclass(frozen=True, slots=True)
 class ManagerSettings:
-    """The numbers that the manager goes by; times in seconds."""
+    """What the manager goes by; times in seconds. `lineage`: find a conversation by the history that it holds."""
 
     max_sessions: int
     max_waiting: int
@@ -42,19 +45,7 @@ class ManagerSettings:
     max_queued_turns: int
     interactive: bool
     grace_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ticket:
-    """A turn that was taken: which conversation it went to, and how to read or end it."""
-
-    conversation_id: str
-    turn: Turn
-    actor: Actor
-
-    def abandon(self) -> None:
-        """The client left: end the turn, keep the session."""
-        self.actor.cut(self.turn.id)
+    lineage: bool
 
 
 class SessionManager:
@@ -69,34 +60,74 @@ class SessionManager:
         self.limits = limits
         self.stats = Stats()
         self.tasks = Tasks()
+        self._answers = Answers(store, self.tasks, self.tenant)
         self._pool = SlotPool(settings.max_sessions, settings.max_waiting)
         self._actors: dict[str, Actor] = {}
         self._by_key: dict[str, Actor] = {}
         self._deleting: dict[str, asyncio.Event] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._janitor: asyncio.Task[None] | None = None
+        self._too_large: set[str] = set()
         self._draining = False
         self._quiet = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
-        """Begin to look after idle sessions, on the running event loop."""
+        """Begin, on the running event loop."""
         self._loop = asyncio.get_running_loop()
         self.launcher.set_room(self._pool.size)
-        self._janitor = self.tasks.spawn(self._sweep(), "janitor")
 
     # For requests
 
-    async def submit(self, conversation_id: str | None, turn_input: TurnInput, *, request_id: str) -> Ticket:
+    async def submit(self, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark) -> Ticket:
         """Take a turn for a conversation, a new one when the id is None or unknown.
 
-        Raises ShuttingDown or StoreUnavailable.
+        A request that came before gets the answer that it had: by its Idempotency-Key, or because that answer is the
+        conversation's last and never reached anybody. Raises ShuttingDown, StoreUnavailable or IdempotencyKeyReused.
         """
+
+        async def run() -> Running:
+            return await self._place(conversation_id, turn_input, mark)
+
+        return Ticket(await run()) if mark.idempotency_key is None else await self._answers.once(mark, run)
+
+    async def _place(self, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark) -> Running:
         requested_at = asyncio.get_running_loop().time()
-        actor = await self._find_or_make(conversation_id)
-        turn = Turn(turn_input, request_id, requested_at)
+        actor = await self._actor_for(conversation_id, turn_input)
+        unread = actor.record.unread
+        if unread is not None and unread.fingerprint == mark.fingerprint and conversation_id is not None:
+            stored = await self.store.answer(unread.turn_id)
+            self.changed(actor)
+            if stored is not None:
+                return self._answers.replay(stored)
+            actor = await self._actor_for(conversation_id, turn_input)
+        turn = Turn(turn_input, mark, requested_at)
         actor.request(turn)
-        return Ticket(actor.record.conversation_id, turn, actor)
+        name = actor.record.conversation_id
+        return Running(
+            conversation_id=name,
+            turn_id=turn.id,
+            created_at=turn.created_at,
+            stream=turn.stream,
+            replayed=False,
+            cut=lambda: actor.cut(turn.id),
+            delivered=lambda: self._note_delivered(name, turn.id),
+        )
+
+    async def _actor_for(self, conversation_id: str | None, turn_input: TurnInput) -> Actor:
+        if conversation_id is None and turn_input.history and self.settings.lineage:
+            held = lineage(turn_input.system or "", turn_input.history)
+            found = await self.store.find(self.tenant, held)
+            if found is not None:
+                actor = await self._find_or_make(found)
+                if actor.at_rest:
+                    return actor  # one that works on the same history has another client
+        return await self._find_or_make(conversation_id)
+
+    def _note_delivered(self, conversation_id: str, turn_id: str) -> None:
+        actor = self._actors.get(conversation_id)
+        if actor is not None:
+            actor.record.note_delivered(turn_id)
+        self._answers.note_delivered(turn_id)
 
     async def _find_or_make(self, conversation_id: str | None) -> Actor:
         stored = None
@@ -124,6 +155,8 @@ class SessionManager:
         while True:
             stored = await self.store.load(self.tenant, conversation_id)
             if (deletion := self._deleting.get(conversation_id)) is None:
+                if stored is not None and stored.unread and self._answers.is_delivered(stored.unread.turn_id):
+                    return replace(stored, unread=None)
                 return stored
             await deletion.wait()
 
@@ -137,12 +170,35 @@ class SessionManager:
             raise _not_found(conversation_id)
         return view_of_stored(stored)
 
-    async def conversations(self) -> list[SessionView]:
-        """Describe every conversation, the oldest first. Raises StoreUnavailable."""
-        stored = await self.store.summaries(self.tenant)
+    async def page(self, *, after: str | None, limit: int) -> list[SessionView]:
+        """Describe conversations, the newest first; `after` is the id that the page follows.
+
+        Raises ConversationNotFound or StoreUnavailable.
+        """
+        place = None
+        if after is not None:
+            view = await self.get(after)
+            place = (view.created_at, after)
+        stored = await self.store.page(self.tenant, before=place, limit=limit)
         views = {one.conversation_id: view_of_stored(one) for one in stored}
-        views |= {actor.record.conversation_id: view_of_actor(actor) for actor in self._actors.values()}
-        return sorted(views.values(), key=lambda view: view.created_at)
+        last = (stored[-1].created_at, stored[-1].conversation_id) if len(stored) == limit else (0.0, "")
+        for name, actor in self._actors.items():
+            if last <= (actor.record.created_at, name) and (place is None or (actor.record.created_at, name) < place):
+                views[name] = view_of_actor(actor)
+        return sorted(views.values(), key=lambda view: (view.created_at, view.conversation_id), reverse=True)[:limit]
+
+    async def hibernate(self, conversation_id: str) -> SessionView:
+        """Stop a conversation's process and keep the conversation; returns when the process is gone.
+
+        Raises ConversationNotFound, ConversationInUse during a turn, or StoreUnavailable.
+        """
+        actor = self._actors.get(conversation_id)
+        if actor is not None:
+            if actor.state not in {State.IDLE, State.STOPPING}:
+                raise ConversationInUse("A turn runs on this conversation; hibernate it between turns.", retry_after=2)
+            actor.post(ev.StopWanted(StopReason.HIBERNATED))
+            await actor.released.wait()
+        return await self.get(conversation_id)
 
     async def delete(self, conversation_id: str) -> None:
         """Forget a conversation; returns when its process is gone, and its rows and files.
@@ -170,6 +226,17 @@ class SessionManager:
             del self._deleting[conversation_id]
             done.set()
 
+    async def delete_unused(self, moment: float) -> None:
+        """Delete the conversations that were last used before then, but for those that are at work."""
+        while names := await self.store.unused_since(self.tenant, moment, limit=100):
+            busy = {name for name in names if (actor := self._actors.get(name)) is not None and not actor.at_rest}
+            for name in names:
+                if name not in busy:
+                    with contextlib.suppress(ConversationNotFound):
+                        await self.delete(name)
+            if len(busy) == len(names):
+                return
+
     # For /stats
 
     async def census(self) -> dict[str, int]:
@@ -185,6 +252,11 @@ class SessionManager:
     def processes(self) -> int:
         """Process slots in use, stopping processes included."""
         return self._pool.held
+
+    @property
+    def process_limit(self) -> int:
+        """Most processes at present: `max_sessions`, or what the memory allows."""
+        return self._pool.size
 
     @property
     def waiting_for_slot(self) -> int:
@@ -222,6 +294,7 @@ class SessionManager:
         """Keep the pool's view of an actor true, and drop an actor that has nothing to keep."""
         if actor.state is State.IDLE:
             self._carry_out(self._pool.mark_idle(actor.key))
+            self._stop_too_large(actor)
         elif actor.state in {State.STOPPING, State.CLOSING}:
             self._carry_out(self._pool.mark_leaving(actor.key))
         elif actor.state in WITH_PROCESS:
@@ -259,14 +332,30 @@ class SessionManager:
 
     # Idleness and the end
 
-    async def _sweep(self) -> None:
-        interval = max(0.2, min(10.0, self.settings.idle_s / 10))
-        while True:
-            await asyncio.sleep(interval)
-            oldest = asyncio.get_running_loop().time() - self.settings.idle_s
-            for actor in self._live():
-                if actor.state is State.IDLE and actor.idle_since <= oldest:
-                    actor.post(ev.StopWanted(StopReason.IDLE))
+    def stop_idle(self, seconds: float) -> None:
+        """Stop the processes that had nothing to do for so long."""
+        oldest = asyncio.get_running_loop().time() - seconds
+        for actor in self._live():
+            if actor.state is State.IDLE and actor.idle_since <= oldest:
+                actor.post(ev.StopWanted(StopReason.IDLE))
+
+    def pids(self) -> dict[str, int]:
+        """The live processes, by their conversation's internal id."""
+        return {actor.key: actor.pid for actor in self._live() if actor.pid is not None}
+
+    def bound(self, processes: int, too_large: set[str]) -> None:
+        """Allow at most so many processes, and stop those that are too large as soon as they are idle."""
+        self._too_large = too_large
+        size = min(processes, self.settings.max_sessions)
+        if size != self._pool.size:
+            log.warning("process_limit_changed", limit=size, reason="memory")
+            self._carry_out(self._pool.resize(size))
+        for actor in self._live():
+            self._stop_too_large(actor)
+
+    def _stop_too_large(self, actor: Actor) -> None:
+        if actor.key in self._too_large and actor.state is State.IDLE:
+            actor.post(ev.StopWanted(StopReason.MEMORY))
 
     def _live(self) -> list[Actor]:
         return list(self._by_key.values())
@@ -305,8 +394,6 @@ class SessionManager:
         """Drain; returns when no process is left."""
         self.begin_drain()
         await self._quiet.wait()
-        if self._janitor is not None:
-            self._janitor.cancel()
         await self.tasks.drain()
 
 

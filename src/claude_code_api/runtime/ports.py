@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
 
-from claude_code_api.core.turn import Block, Message, TurnEvent, Usage
+from claude_code_api.core.turn import Block, Message, StartKind, TurnCompleted, TurnEvent, Usage
 
 Emit: TypeAlias = Callable[[TurnEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a transcript as the CLI writes it; `subpath` names a subagent's own, empty for the conversation's."""
+
+    subpath: str
+    line: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +40,26 @@ class Binding:
 class Launch:
     """What a process is started for. `place` names the conversation's directory, None before its first process.
 
-    With a `binding`, the CLI's own transcript is resumed at its leaf; without one, or when that transcript is not
-    whole, `history` is written as a new transcript first. Neither: an empty conversation.
+    With a `binding`, the CLI's own transcript is resumed at its leaf; `recall` fetches the stored copy, for when the
+    one on the disk is not whole. Without either, `history` is written as a new transcript first; with no history at
+    all the conversation is empty.
     """
 
     place: str | None
     profile: Profile
     binding: Binding | None
     history: tuple[Message, ...]
+    recall: Callable[[], Awaitable[Sequence[Entry]]]
+
+
+class Origin(StrEnum):
+    """What a process goes on from: nothing, a spare, its transcript, the stored copy of it, or the bare history."""
+
+    FRESH = "fresh"
+    SPARE = "spare"
+    TRANSCRIPT = "transcript"
+    COPY = "copy"
+    HISTORY = "history"
 
 
 class Agent(Protocol):
@@ -60,8 +81,8 @@ class Agent(Protocol):
         ...
 
     @property
-    def warm(self) -> bool:
-        """Whether it had been started ahead."""
+    def origin(self) -> Origin:
+        """What it goes on from."""
         ...
 
     @property
@@ -81,6 +102,15 @@ class Agent(Protocol):
 
     def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
         """Send a user message; `emit` is called with each event until TurnCompleted or TurnFailed."""
+        ...
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """What stands in its transcript and is not stored yet."""
+        ...
+
+    def note_stored(self, entries: int) -> None:
+        """The first so many of them are stored."""
         ...
 
     async def undo(self, turn: str) -> bool:
@@ -113,7 +143,11 @@ class AgentLauncher(Protocol):
 
 
 class SparePool(Protocol):
-    """The spares, as far as `/stats` shows them."""
+    """The spares, as far as others need to know of them."""
+
+    def pids(self) -> list[int]:
+        """Their processes."""
+        ...
 
     def describe(self) -> dict[str, int]:
         """Sizes and counts, in psycopg_pool's words."""
@@ -121,8 +155,20 @@ class SparePool(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A conversation's last answer, when it is not known to have reached its client; `fingerprint` is its request's."""
+
+    turn_id: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredConversation:
-    """What a conversation needs to go on. `key` is its internal id, never used again; `history` is empty in lists."""
+    """What a conversation needs to go on.
+
+    `key` is its internal id, never used again; `epoch` the generation of its last process. `history` and `unread` are
+    left out of lists.
+    """
 
     key: str
     conversation_id: str
@@ -135,31 +181,60 @@ class StoredConversation:
     cost_usd: float
     created_at: float
     last_used_at: float
+    epoch: int
     history: tuple[Message, ...]
+    unread: Unread | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """A completed turn, as its client got it or should have got it."""
+
+    turn_id: str
+    conversation_id: str
+    fingerprint: str
+    start: StartKind
+    created_at: float
+    completed: TurnCompleted
 
 
 @dataclass(frozen=True, slots=True)
 class BeganTurn:
-    """A turn that is about to be sent. `base` is the history that it replaces everything before it with, or None."""
+    """A turn that is about to be sent. `base` is the history that it replaces everything before it with, or None.
+
+    `epoch` is the generation of the process it goes to; `is_first` allows the conversation to be made. `fingerprint`
+    identifies the request; with an `idempotency_key` its answer can be asked for again.
+    """
 
     tenant: str
     key: str
     conversation_id: str
     place: str
-    created_at: float
+    conversation_created_at: float
+    epoch: int
+    is_first: bool
     turn_id: str
     request_id: str
+    fingerprint: str
+    idempotency_key: str | None
     start: str
     model: str
     input: Message
     base: tuple[Message, ...] | None
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class CompletedTurn:
-    """A turn that was answered, and where its conversation can be resumed from now on."""
+    """A turn that was answered, and where its conversation can be resumed from now on.
+
+    `lineage` identifies the history that the conversation holds now, None when nobody may find it that way; `entries`
+    is what its transcript gained.
+    """
 
     key: str
+    place: str
+    epoch: int
     turn_id: str
     output: tuple[Message, ...]
     stop_reason: str
@@ -168,6 +243,8 @@ class CompletedTurn:
     usage: Usage
     cost_usd: float
     binding: Binding | None
+    lineage: str | None
+    entries: tuple[Entry, ...]
 
 
 class Store(Protocol):
@@ -177,26 +254,63 @@ class Store(Protocol):
         """A conversation that has a completed turn, with its history."""
         ...
 
-    async def summaries(self, tenant: str) -> list[StoredConversation]:
-        """Every conversation with a completed turn, the oldest first, without their histories."""
+    async def page(self, tenant: str, *, before: tuple[float, str] | None, limit: int) -> list[StoredConversation]:
+        """Conversations with a completed turn, the newest first, without their histories.
+
+        `before` is the (created_at, id) that the page follows, None for the first page.
+        """
         ...
 
     async def count(self, tenant: str) -> int:
         """How many conversations there are with a completed turn."""
         ...
 
+    async def find(self, tenant: str, lineage: str) -> str | None:
+        """The id of the only conversation that holds this history; None when there are none or several."""
+        ...
+
     async def begin(self, began: BeganTurn) -> None:
-        """Record a turn before it is sent, and its conversation if it is the first."""
+        """Record a turn before it is sent, and its conversation if it is the first.
+
+        Raises ConversationDeleted, or ConversationMoved when a newer process has it.
+        """
         ...
 
     async def complete(self, completed: CompletedTurn) -> bool:
-        """Record an answer before the client is told that it is complete; False when the conversation is gone."""
+        """Record an answer before the client is told that it is complete.
+
+        False, and nothing written, when the conversation is gone or a newer process has it.
+        """
         ...
 
     async def end(self, turn_id: str, *, error_code: str) -> None:
         """Record that a turn ended without an answer; a conversation that never had one is forgotten."""
         ...
 
+    async def delivered(self, turn_ids: Sequence[str]) -> None:
+        """Record that these answers reached their clients."""
+        ...
+
+    async def answer(self, turn_id: str) -> StoredAnswer | None:
+        """A completed turn."""
+        ...
+
+    async def keyed_answer(self, tenant: str, idempotency_key: str, *, since: float) -> StoredAnswer | None:
+        """The completed turn of a request with this Idempotency-Key, if it was recorded since then."""
+        ...
+
+    async def transcript(self, key: str, cli_session_id: str) -> list[Entry]:
+        """The stored copy of a transcript, in the order it was written."""
+        ...
+
     async def delete(self, key: str) -> None:
-        """Forget a conversation and its turns."""
+        """Forget a conversation, with its turns, answers and transcripts."""
+        ...
+
+    async def unused_since(self, tenant: str, moment: float, *, limit: int) -> list[str]:
+        """The ids of conversations that were last used before then, the longest unused first."""
+        ...
+
+    async def forget_keys(self, moment: float) -> None:
+        """Forget idempotency keys that were recorded before then."""
         ...

@@ -6,9 +6,10 @@ import time
 import uuid
 from dataclasses import dataclass, field
 
+from claude_code_api.core.conversation import lineage
 from claude_code_api.core.turn import Message, TurnCompleted, Usage
 from claude_code_api.runtime.host import Turn
-from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTurn, Profile, StoredConversation
+from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTurn, Profile, StoredConversation, Unread
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Record:
     cost_stored: float = 0.0
     created_at: float = field(default_factory=time.time)
     last_used_at: float = field(default_factory=time.time)
+    unread: Unread | None = None
 
     @classmethod
     def of(cls, stored: StoredConversation) -> Record:
@@ -46,28 +48,43 @@ class Record:
             cost_stored=stored.cost_usd,
             created_at=stored.created_at,
             last_used_at=stored.last_used_at,
+            unread=stored.unread,
         )
 
-    def began(self, turn: Turn, agent: Agent, *, tenant: str, context: list[Message]) -> BeganTurn:
+    def note_delivered(self, turn_id: str) -> None:
+        """An answer reached its client."""
+        if self.unread is not None and self.unread.turn_id == turn_id:
+            self.unread = None
+
+    def began(self, turn: Turn, agent: Agent, *, epoch: int, tenant: str, context: list[Message]) -> BeganTurn:
         """What to store before the turn is sent. A `context` that is not the history replaces it."""
         return BeganTurn(
             tenant=tenant,
             key=self.key,
             conversation_id=self.conversation_id,
             place=agent.place,
-            created_at=self.created_at,
+            conversation_created_at=self.created_at,
+            epoch=epoch,
+            is_first=self.turns == 0,
             turn_id=turn.id,
-            request_id=turn.request_id,
+            request_id=turn.mark.request_id,
+            fingerprint=turn.mark.fingerprint,
+            idempotency_key=turn.mark.idempotency_key,
             start=turn.start.value,
             model=turn.input.model,
             input=turn.input.new,
             base=None if context is self.history else tuple(context),
+            created_at=turn.created_at,
         )
 
-    def completed(self, turn: Turn, event: TurnCompleted, agent: Agent, profile: Profile) -> CompletedTurn:
-        """What to store before the client is told that its answer is complete."""
+    def completed(
+        self, turn: Turn, event: TurnCompleted, agent: Agent, *, epoch: int, profile: Profile, history: list[Message]
+    ) -> CompletedTurn:
+        """What to store before the client is told that its answer is complete. `history` is what there is after it."""
         return CompletedTurn(
             key=self.key,
+            place=agent.place,
+            epoch=epoch,
             turn_id=turn.id,
             output=event.messages,
             stop_reason=event.stop_reason,
@@ -76,12 +93,15 @@ class Record:
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
+            lineage=None if turn.input.named else lineage(profile.system, history),
+            entries=agent.entries,
         )
 
-    def apply(self, done: CompletedTurn, history: list[Message]) -> None:
+    def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
         self.history, self.system, self.binding, self.model = history, done.system, done.binding, done.model
         self.turns += 1
         self.usage += done.usage
         self.cost_stored += done.cost_usd
         self.last_used_at = time.time()
+        self.unread = Unread(turn.id, turn.mark.fingerprint)

@@ -1,46 +1,87 @@
-"""The events of one turn, on their way to one reader."""
+"""The events of one turn, on their way to its readers."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from claude_code_api.core.turn import TextDelta, ThinkingDelta, TurnCompleted, TurnEvent, TurnFailed
 
 
 class TurnStream:
-    """Never makes the writer wait: deltas that the reader has not taken yet are joined, so that what is buffered is at
-    most the answer itself. Iterating ends after TurnCompleted or TurnFailed."""
+    """Keeps a turn's events; never makes the writer wait. Any number of readers, each from the first event on."""
 
     def __init__(self) -> None:
-        self._events: deque[TurnEvent] = deque()
-        self._ready = asyncio.Event()
-        self._closed = False
-        self._drained = False
+        self._events: list[TurnEvent] = []
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._on_end: list[Callable[[], None]] = []
 
     def put(self, event: TurnEvent) -> None:
         """Add an event; what comes after the end is dropped."""
-        if self._closed:
+        if self._ended:
             return
-        last = self._events[-1] if self._events else None
-        if isinstance(event, TextDelta) and isinstance(last, TextDelta):
-            self._events[-1] = TextDelta(last.text + event.text)
-        elif isinstance(event, ThinkingDelta) and isinstance(last, ThinkingDelta):
-            self._events[-1] = ThinkingDelta(last.text + event.text)
-        else:
-            self._events.append(event)
-        self._closed = isinstance(event, TurnCompleted | TurnFailed)
-        self._ready.set()
+        self._events.append(event)
+        self._changed.set()
+        if isinstance(event, TurnCompleted | TurnFailed):
+            self._ended = True
+            for call in self._on_end:
+                call()
 
-    def __aiter__(self) -> TurnStream:
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Call `call` when the turn ends; at once when it has."""
+        if self._ended:
+            call()
+        else:
+            self._on_end.append(call)
+
+    def read(self) -> Reading:
+        """Every event up to the end."""
+        return Reading(self)
+
+    async def after(self, at: int) -> list[TurnEvent]:
+        """The events from number `at` on, as soon as there are any; none when the turn ended before it."""
+        while at == len(self._events) and not self._ended:
+            self._changed.clear()
+            await self._changed.wait()
+        return self._events[at:]
+
+
+class Reading:
+    """One reader's way through a turn's events. Deltas that gathered while it was elsewhere come as one.
+
+    A read that is cancelled loses nothing.
+    """
+
+    def __init__(self, stream: TurnStream) -> None:
+        self._stream = stream
+        self._at = 0
+        self._gathered: deque[TurnEvent] = deque()
+
+    def __aiter__(self) -> Reading:
         return self
 
     async def __anext__(self) -> TurnEvent:
-        if self._drained:
+        if not self._gathered:
+            events = await self._stream.after(self._at)
+            self._at += len(events)
+            self._gathered.extend(_joined(events))
+        if not self._gathered:
             raise StopAsyncIteration
-        while not self._events:
-            self._ready.clear()
-            await self._ready.wait()
-        event = self._events.popleft()
-        self._drained = isinstance(event, TurnCompleted | TurnFailed)
-        return event
+        return self._gathered.popleft()
+
+
+def _joined(events: list[TurnEvent]) -> list[TurnEvent]:
+    """Neighbouring deltas of one kind as one."""
+    joined: list[TurnEvent] = []
+    texts: list[str] = []
+    for number, event in enumerate(events):
+        if not isinstance(event, TextDelta | ThinkingDelta):
+            joined.append(event)
+            continue
+        texts.append(event.text)
+        if number + 1 == len(events) or type(events[number + 1]) is not type(event):
+            joined.append(type(event)("".join(texts)))
+            texts.clear()
+    return joined

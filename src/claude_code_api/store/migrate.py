@@ -6,15 +6,61 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from claude_code_api.errors import ConfigError
+from claude_code_api.store.database import reason_of, sqlite_engine
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
 
 def upgrade(engine: Engine) -> None:
-    """Apply the migrations that are missing, all in one transaction. Raises SQLAlchemyError."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    """Apply the migrations that are missing, all in one transaction. Raises SQLAlchemyError or CommandError."""
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        if revision(connection) != newest():
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def prepare(path: Path) -> None:
+    """Make the database, or bring it to this version. Raises ConfigError that says what to do."""
+    engine = None
+    try:
+        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+        engine = sqlite_engine(path)
+        upgrade(engine)
+    except CommandError as error:
+        raise ConfigError(
+            f"{path} was written by a newer version of Claude Code API. Install that version, or restore a backup."
+        ) from error
+    except SQLAlchemyError as error:
+        raise ConfigError(
+            f"{path} cannot be used: {reason_of(error)}. `claude-code-api db check` says more; a file made by "
+            "`claude-code-api db backup` can be put in its place."
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"[server] data_dir: {path.parent} cannot be used: {error.strerror}.") from error
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def revision(connection: Connection) -> str | None:
+    """The schema that a database has, None for none yet."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest() -> str | None:
+    """The schema of this version."""
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    return config

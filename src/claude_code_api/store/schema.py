@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -33,7 +46,13 @@ conversation = Table(
     Column("cost_usd", Float, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("last_used_at", Float, nullable=False),
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("lineage", String(64)),
     UniqueConstraint("tenant", "conversation_id"),
+    Index("ix_conversation_page", "tenant", "created_at", "conversation_id"),
+    Index("ix_conversation_lineage", "tenant", "lineage"),
+    Index(None, "place"),
+    Index(None, "last_used_at"),
 )
 
 turn = Table(
@@ -56,6 +75,36 @@ turn = Table(
     Column("cost_usd", Float, nullable=False),
     Column("started_at", Float, nullable=False),
     Column("finished_at", Float),
+    Column("cache_read_tokens", Integer, nullable=False, server_default="0"),
+    Column("cache_write_tokens", Integer, nullable=False, server_default="0"),
+    Column("thinking_tokens", Integer, nullable=False, server_default="0"),
+    Column("fingerprint", String(64), nullable=False, server_default=""),
+    Column("delivered", Boolean, nullable=False, server_default="1"),
     Index(None, "conversation_key", "number"),
     Index(None, "status"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("turn_id", ForeignKey("turn.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index(None, "turn_id"),
+    Index(None, "created_at"),
+)
+
+transcript_entry = Table(
+    "transcript_entry",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("conversation_key", ForeignKey("conversation.key", ondelete="CASCADE"), nullable=False),
+    Column("project_key", String(256), nullable=False),
+    Column("session_id", String(64), nullable=False),
+    Column("subpath", String(256), nullable=False),
+    Column("uuid", String(64)),
+    Column("entry", JSON, nullable=False),
+    Column("written_at", Float, nullable=False),
+    Index("uq_transcript_entry", "conversation_key", "project_key", "session_id", "subpath", "uuid", unique=True),
 )

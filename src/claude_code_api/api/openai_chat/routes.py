@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
-import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from claude_code_api.api.client import ClientWatch
+from claude_code_api.api.client import ClientWatch, Delivered
 from claude_code_api.api.context import Context, Ctx
 from claude_code_api.api.errors import envelope
+from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_chat.translate import Head, parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.api.sse import EventStream, data
@@ -31,7 +30,7 @@ from claude_code_api.core.turn import (
     TurnStarted,
 )
 from claude_code_api.errors import GatewayError, UpstreamInterrupted
-from claude_code_api.runtime.manager import Ticket
+from claude_code_api.runtime.ticket import Ticket
 
 router = APIRouter(tags=["OpenAI"])
 
@@ -41,14 +40,17 @@ async def create(request: Request, body: ChatRequest, context: Ctx) -> Response:
     """Answer on the conversation's live Claude Code process.
 
     The same `conversation_id` continues a conversation; without one, a new conversation's id comes back in the body and
-    in `X-Conversation-ID`.
+    in `X-Conversation-ID`. With an `Idempotency-Key`, a retry gets the answer that the first request had.
     """
     named = explicit_id(body.conversation_id, request.headers.get("x-conversation-id"))
     parsed = parse(body, models=context.models, named=named is not None, strict=context.strict_params)
-    ticket = await context.manager.submit(named, parsed.turn, request_id=request.state.request_id)
+    ticket = await context.manager.submit(named, parsed.turn, await mark_of(request, named))
     request.state.conversation_id = ticket.conversation_id
-    head = Head(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), parsed.turn.model, ticket.conversation_id)
+    identity = f"chatcmpl-{ticket.turn_id.replace('-', '')}"
+    head = Head(identity, int(ticket.created_at), parsed.turn.model, ticket.conversation_id)
     headers = {"X-Conversation-ID": ticket.conversation_id}
+    if ticket.replayed:
+        headers["Idempotent-Replayed"] = "true"
     if parsed.ignored:
         headers["X-Ignored-Params"] = ", ".join(parsed.ignored)
     try:
@@ -63,7 +65,7 @@ async def create(request: Request, body: ChatRequest, context: Ctx) -> Response:
 
 async def _whole(request: Request, context: Context, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:
     async with ClientWatch(request.receive, ticket.abandon):
-        async for event in ticket.turn.stream:
+        async for event in ticket.events():
             if isinstance(event, TurnStarted):
                 headers["X-Session-Start"] = event.start.value
             elif isinstance(event, TurnFailed):
@@ -71,7 +73,7 @@ async def _whole(request: Request, context: Context, ticket: Ticket, head: Head,
             elif isinstance(event, TurnCompleted):
                 completion = head.completion(event, reasoning=context.reasoning_content)
                 body = json.dumps(completion, separators=(",", ":"))
-                return Response(body, headers=headers, media_type="application/json")
+                return Delivered(body, on_sent=ticket.delivered, headers=headers)
     raise GatewayError("The turn ended without a result.")
 
 
@@ -88,14 +90,20 @@ async def _streamed(
     if events.start is not None:
         headers["X-Session-Start"] = events.start.value
     frames = _frames(events, ticket, head, reasoning=context.reasoning_content, include_usage=include_usage)
-    return EventStream(frames, heartbeat_s=context.heartbeat_s, on_gone=ticket.abandon, headers=headers)
+    return EventStream(
+        frames,
+        heartbeat_s=context.heartbeat_s,
+        on_gone=ticket.abandon,
+        on_sent=ticket.delivered,
+        headers=headers,
+    )
 
 
 class _Peekable:
     """A turn's events, the first of which can be looked at before the answer begins."""
 
     def __init__(self, ticket: Ticket) -> None:
-        self._stream = ticket.turn.stream
+        self._stream = ticket.events()
         self._first: TurnEvent | None = None
         self.start: StartKind | None = None
         self.model: str | None = None

@@ -81,6 +81,7 @@ def parse(request: ChatRequest, *, models: ModelNames, named: bool, strict: bool
         model=models.resolve(request.model or models.default),
         system=None if append and not system else "\n\n".join(system),
         history=None if append else tuple(dialogue[:-1]),
+        named=named,
     )
     return ParsedRequest(turn, ignored)
 

@@ -1,0 +1,12 @@
+"""How many processes the memory allows. Pure."""
+
+from __future__ import annotations
+
+EXPECTED = 250 * 10**6
+"""Bytes that a process is expected to take before any was measured."""
+
+
+def affordable(processes: int, taken: int, ceiling: int) -> int:
+    """The number of processes that would take `ceiling` bytes, when `processes` take `taken`; at least one."""
+    each = max(EXPECTED, taken / processes) if processes else EXPECTED
+    return max(1, int(processes + (ceiling - taken) // each))

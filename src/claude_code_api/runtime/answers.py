@@ -1,0 +1,151 @@
+"""Answers that can be had again: for an Idempotency-Key, and those that never reached their client.
+
+Owns which turns run under a key, and which answers were delivered. A key's first request runs; others with the same
+key join it while it runs, and get its stored answer for a day. A turn that fails gives its key free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from claude_code_api.core.turn import (
+    AnswerStarted,
+    TextDelta,
+    ThinkingDelta,
+    TurnEvent,
+    TurnStarted,
+)
+from claude_code_api.errors import GatewayError, IdempotencyKeyReused
+from claude_code_api.runtime.host import RequestMark
+from claude_code_api.runtime.ports import Store, StoredAnswer
+from claude_code_api.runtime.stream import TurnStream
+from claude_code_api.runtime.tasks import Tasks
+from claude_code_api.runtime.ticket import Running, Ticket
+
+log = structlog.get_logger(__name__)
+
+KEPT_S = 24 * 3600.0
+"""How long an answer can be asked for again by its key."""
+
+_FLUSH_S = 0.25
+
+
+@dataclass
+class _Once:
+    fingerprint: str
+    running: asyncio.Task[Running]
+
+
+class Answers:
+    """Lives on one event loop. `tenant` is whose keys these are."""
+
+    def __init__(self, store: Store, tasks: Tasks, tenant: str) -> None:
+        self._store = store
+        self._tasks = tasks
+        self._tenant = tenant
+        self._once: dict[str, _Once] = {}
+        self._delivered: set[str] = set()
+        self._flushing = False
+
+    async def once(self, mark: RequestMark, run: Callable[[], Awaitable[Running]]) -> Ticket:
+        """Run a request, join the one with its key, or give the answer that this one had.
+
+        Raises IdempotencyKeyReused when the key came with another request, and what `run` raises.
+        """
+        key = mark.idempotency_key
+        assert key is not None
+        once = self._once.get(key)
+        if once is None:
+            once = _Once(mark.fingerprint, self._tasks.spawn(self._find_or_run(key, mark, run), f"once-{key}"))
+            self._once[key] = once
+        _check(once.fingerprint, mark.fingerprint)
+        try:
+            running = await asyncio.shield(once.running)
+        except asyncio.CancelledError:
+            once.running.add_done_callback(_cut_unread)
+            raise
+        return Ticket(running)
+
+    async def _find_or_run(self, key: str, mark: RequestMark, run: Callable[[], Awaitable[Running]]) -> Running:
+        own = self._once[key]
+
+        def done() -> None:
+            if self._once.get(key) is own:
+                del self._once[key]
+
+        try:
+            stored = await self._store.keyed_answer(self._tenant, key, since=time.time() - KEPT_S)
+            if stored is not None:
+                _check(stored.fingerprint, mark.fingerprint)
+            running = await run() if stored is None else self.replay(stored)
+        except BaseException:
+            done()
+            raise
+        running.stream.on_end(done)
+        return running
+
+    def replay(self, stored: StoredAnswer) -> Running:
+        """An answer that was given before, as if it were given now."""
+        stream = TurnStream()
+        for event in _events(stored):
+            stream.put(event)
+        return Running(
+            conversation_id=stored.conversation_id,
+            turn_id=stored.turn_id,
+            created_at=stored.created_at,
+            stream=stream,
+            replayed=True,
+            cut=lambda: None,
+            delivered=lambda: self.note_delivered(stored.turn_id),
+        )
+
+    def is_delivered(self, turn_id: str) -> bool:
+        """Whether an answer is known to have arrived although the store does not say so yet."""
+        return turn_id in self._delivered
+
+    def note_delivered(self, turn_id: str) -> None:
+        """An answer reached its client. The store is told a little later, many at a time."""
+        self._delivered.add(turn_id)
+        if not self._flushing:
+            self._flushing = True
+            self._tasks.spawn(self._flush(), "delivered", detached=True)
+
+    async def _flush(self) -> None:
+        await asyncio.sleep(_FLUSH_S)
+        self._flushing = False
+        told = list(self._delivered)
+        try:
+            await self._store.delivered(told)
+        except GatewayError as error:
+            log.warning("delivery_not_stored", answers=len(told), reason=error.message)
+        self._delivered.difference_update(told)
+
+
+def _check(fingerprint: str, other: str) -> None:
+    if fingerprint != other:
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key came before, with another request. Use a new key for a new request.",
+            param="Idempotency-Key",
+        )
+
+
+def _cut_unread(task: asyncio.Task[Running]) -> None:
+    """The only client left before its turn was even placed."""
+    if not task.cancelled() and task.exception() is None and not task.result().readers:
+        task.result().cut()
+
+
+def _events(stored: StoredAnswer) -> list[TurnEvent]:
+    events: list[TurnEvent] = [TurnStarted(stored.start), AnswerStarted(stored.completed.model)]
+    for message in stored.completed.messages:
+        for block in message.content if message.role == "assistant" else ():
+            if block.get("type") == "text":
+                events.append(TextDelta(block["text"]))
+            elif block.get("type") == "thinking":
+                events.append(ThinkingDelta(block["thinking"]))
+    return [*events, stored.completed]

@@ -1,0 +1,66 @@
+"""Between rows and what the runtime works with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row
+
+from claude_code_api.core.turn import Message, Usage
+from claude_code_api.runtime.ports import Binding, StoredConversation, Unread
+
+RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
+"""What a turn's `status` can be."""
+
+NOTHING: dict[str, Any] = {"role": "user", "content": []}
+"""What stands for the input of a turn that left nothing behind."""
+
+TOTALS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens", "cost_usd")
+
+
+def conversation_of(
+    row: Row[Any], history: tuple[Message, ...] = (), unread: Unread | None = None
+) -> StoredConversation:
+    """A conversation's row, with what belongs to it."""
+    bound = row.cli_session_id is not None and row.leaf is not None
+    return StoredConversation(
+        key=row.key,
+        conversation_id=row.conversation_id,
+        place=row.place,
+        binding=Binding(row.cli_session_id, row.leaf) if bound else None,
+        system=row.system,
+        model=row.model,
+        turns=row.turns,
+        usage=Usage(
+            row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, row.thinking_tokens
+        ),
+        cost_usd=row.cost_usd,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        epoch=row.epoch,
+        history=history,
+        unread=unread,
+    )
+
+
+def totals_of(usage: Usage, cost_usd: float) -> dict[str, float]:
+    """What a turn adds to its conversation's totals, or weighs itself."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "thinking_tokens": usage.thinking_tokens,
+        "cost_usd": cost_usd,
+    }
+
+
+def to_json(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    """Messages as they are stored."""
+    return [{"role": message.role, "content": list(message.content)} for message in messages]
+
+
+def from_json(stored: Sequence[dict[str, Any]]) -> tuple[Message, ...]:
+    """Stored messages as the runtime has them."""
+    return tuple(Message(one["role"], tuple(one["content"])) for one in stored)
