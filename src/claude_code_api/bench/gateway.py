@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ from claude_code_api.bench.machine import Processes, free_port, ready
 from claude_code_api.bench.measure import Sample
 
 _TURN_S, _SPARES_S = 90.0, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a turn took, how it got its process (`X-Session-Start`), and what was said."""
+
+    sample: Sample
+    start: str
+    text: str
 
 
 class Connection:
@@ -30,6 +40,10 @@ class Connection:
         self._host = host
 
     async def chat(self, conversation: str, text: str, *, first: bool) -> Sample:
+        """Ask, and return only what it took."""
+        return (await self.ask(conversation, text, first=first)).sample
+
+    async def ask(self, conversation: str, text: str, *, first: bool) -> Answer:
         """Ask, streaming; the clock runs from just before the request is written until `[DONE]`.
 
         `first` sends the system prompt as well. Raises BenchFailed for anything but an answer.
@@ -41,27 +55,30 @@ class Connection:
         started = time.perf_counter()
         first_at: float | None = None
         ended: float | None = None
+        said_back: list[str] = []
         try:
             async with asyncio.timeout(_TURN_S):
-                async for event in self._events(body):
+                status, headers = await self._send("POST", "/v1/chat/completions", json.dumps(body).encode())
+                async for event in self._events(status, headers):
                     if event == b"[DONE]":
                         ended = time.perf_counter()
-                    elif first_at is None and _is_text(json.loads(event)):
-                        first_at = time.perf_counter()
+                    elif piece := _text(json.loads(event)):
+                        first_at = first_at or time.perf_counter()
+                        said_back.append(piece)
         except (TimeoutError, OSError, EOFError) as error:
             raise BenchFailed(f"The gateway did not answer: {error!r}") from error
         if first_at is None or ended is None:
             raise BenchFailed("The gateway's stream ended without text, or without [DONE].")
-        return Sample((first_at - started) * 1000, (ended - started) * 1000)
+        sample = Sample((first_at - started) * 1000, (ended - started) * 1000)
+        return Answer(sample, headers.get("x-session-start", ""), "".join(said_back))
 
-    async def request(self, method: str, path: str) -> bytes:
-        """Send a request without a body; return the answer's. Raises BenchFailed for an error."""
-        status, headers = await self._send(method, path, b"")
+    async def request(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """Send a request, its body JSON if it has one; return the answer's. Raises BenchFailed for an error."""
+        status, headers = await self._send(method, path, body)
         return await self._whole(status, headers)
 
-    async def _events(self, body: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    async def _events(self, status: int, headers: Mapping[str, str]) -> AsyncIterator[bytes]:
         """The data of the stream's events, read to the end: the connection is then ready for the next request."""
-        status, headers = await self._send("POST", "/v1/chat/completions", json.dumps(body).encode())
         if status != 200:
             await self._whole(status, headers)
         buffer = b""
@@ -98,16 +115,20 @@ class Connection:
             yield await self._reader.readexactly(int(headers.get("content-length", "0")))
 
 
-def _is_text(event: dict[str, Any]) -> bool:
+def _text(event: dict[str, Any]) -> str:
     if "error" in event:
         raise BenchFailed(f"The gateway's stream failed: {event['error']}")
-    return any(choice["delta"].get("content") for choice in event["choices"])
+    return "".join(choice["delta"].get("content") or "" for choice in event["choices"])
 
 
 class Gateway:
-    """One `serve` process with a data directory of its own."""
+    """One `serve` process with a data directory of its own.
+
+    `start_ms` is what it took from just before the spawn until `/health` was answered.
+    """
 
     def __init__(self, processes: Processes, process: asyncio.subprocess.Process, port: int) -> None:
+        self.start_ms = 0.0
         self._processes = processes
         self._process = process
         self._port = port
@@ -117,11 +138,13 @@ class Gateway:
         """Start a server that keeps its data under `root`, and wait until it listens. Raises BenchFailed."""
         port, errors = free_port(), root.with_suffix(".stderr")
         argv = [sys.executable, "-m", "claude_code_api", "serve", "--port", str(port), "--data-dir", str(root)]
+        started = time.perf_counter()
         process = await processes.start(argv, env=env, cwd=root.parent, errors=errors)
         await ready(process, port, "gateway", errors)
         gateway = cls(processes, process, port)
         async with gateway.connection() as connection:
             await connection.request("GET", "/health")
+        gateway.start_ms = (time.perf_counter() - started) * 1000
         return gateway
 
     @property

@@ -11,8 +11,9 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
@@ -26,6 +27,9 @@ _LINE_LIMIT = 16 * 2**20
 _PAUSE_S, _LOOK_S, _SETTLE_S = 0.1, 0.2, 5.0
 _IDLE_PERCENT = 15.0
 _STOP_S, _POLL_S, _READY_S = 20.0, 0.02, 30.0
+_STARTS_AT_ONCE = 2
+
+T = TypeVar("T")
 
 
 class Processes:
@@ -139,6 +143,22 @@ async def settle() -> bool:
             return True
         if asyncio.get_running_loop().time() > deadline:
             return False
+
+
+async def few_at_once(do: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
+    """Do it for each item, two at a time: more starts at once only make each other slow."""
+    free = asyncio.Semaphore(_STARTS_AT_ONCE)
+
+    async def one(item: T) -> None:
+        async with free:
+            await do(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for item in items:
+                group.create_task(one(item))
+    except* BenchFailed as failed:
+        raise failed.exceptions[0] from failed
 
 
 def tree(pid: int) -> list[psutil.Process]:

@@ -11,9 +11,17 @@ FOLLOW_UP_ALLOWANCE_MS = 5.0
 FIRST_REQUEST_ALLOWANCE_MS = 10.0
 WARM_RATIO = 0.32
 BURST_RATIO = 0.3
+RESUME_ALLOWANCE_MS = 20.0
+RESUMED_RATIO = 1.15
 MEMORY_FACTOR = 1.05
 MEMORY_ALLOWANCE_MB = 150.0
 """The limits: how much the gateway may add, at the median, to the raw CLI of the same run. 1 MB is 10^6 bytes."""
+
+LOOK_UP_MS = 5.0
+STORED_MEMORY_MB = 300.0
+STORED_START_RATIO = 1.1
+"""The limits of a server with many stored conversations. Its start may be no slower than with none; the tenth is what
+the medians of a few starts differ by anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,63 @@ class ModeReport:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One figure of two servers, all samples in `unit`: one with an empty store, one with many conversations in it.
+
+    `empty` has no samples where there is nothing to measure.
+    """
+
+    name: str
+    unit: str
+    empty: tuple[float, ...]
+    stored: tuple[float, ...]
+    limit: float
+
+    @property
+    def empty_median(self) -> float | None:
+        """The empty server's median."""
+        return median(self.empty) if self.empty else None
+
+    @property
+    def stored_median(self) -> float:
+        """The full server's median."""
+        return median(self.stored)
+
+    @property
+    def met(self) -> bool:
+        """Whether the limit is met."""
+        return self.stored_median <= self.limit
+
+    def as_json(self) -> dict[str, Any]:
+        """The row with its medians and its samples."""
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "empty": None if self.empty_median is None else round(self.empty_median, 2),
+            "stored": round(self.stored_median, 2),
+            "limit": round(self.limit, 2),
+            "met": self.met,
+            "empty_samples": [round(value, 2) for value in self.empty],
+            "stored_samples": [round(value, 2) for value in self.stored],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A server with `conversations` stored, none of them live. `samples` and `busy_samples` as in a mode's report."""
+
+    conversations: int
+    rows: tuple[StoredRow, ...]
+    samples: int
+    busy_samples: int
+
+    def as_json(self) -> dict[str, Any]:
+        """This part of the report."""
+        own = {name: getattr(self, name) for name in ("conversations", "samples", "busy_samples")}
+        return {**own, "rows": [row.as_json() for row in self.rows]}
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """A whole run. `load_before` and `load_after` are the machine's one-minute load averages."""
 
@@ -161,11 +226,13 @@ class Report:
     load_before: float
     load_after: float
     modes: tuple[ModeReport, ...]
+    stored: Stored | None
 
     def as_json(self) -> dict[str, Any]:
         """The report as one JSON object; times in milliseconds, memory in megabytes."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "modes"}
-        return {**own, "modes": [mode.as_json() for mode in self.modes]}
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in ("modes", "stored")}
+        stored = None if self.stored is None else self.stored.as_json()
+        return {**own, "modes": [mode.as_json() for mode in self.modes], "stored": stored}
 
 
 def rows(

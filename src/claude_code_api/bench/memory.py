@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
+from collections.abc import Callable
 
-from claude_code_api.bench import FIRST_TEXT, FOLLOW_UP_TEXT, BenchFailed
-from claude_code_api.bench.machine import memory
+from claude_code_api.bench import FIRST_TEXT, FOLLOW_UP_TEXT
+from claude_code_api.bench.machine import few_at_once, memory
 from claude_code_api.bench.measure import Memory, MemoryRow
 from claude_code_api.bench.raw import RawCli
 from claude_code_api.bench.sides import Sides
 
-_STARTS_AT_ONCE = 2
 _REST_S = 2.0
-
-T = TypeVar("T")
 
 
 async def compare(sides: Sides, sessions: int, tell: Callable[[str], None]) -> MemoryRow:
@@ -33,7 +29,7 @@ async def _raw(sides: Sides, sessions: int) -> Memory:
         await cli.start(FIRST_TEXT)
         await cli.follow_up(FOLLOW_UP_TEXT)
 
-    await _few_at_once(live, clis)
+    await few_at_once(live, clis)
     await asyncio.sleep(_REST_S)
     taken = memory(cli.pid for cli in clis)
     await asyncio.gather(*(cli.stop() for cli in clis))
@@ -48,24 +44,8 @@ async def _gateway(sides: Sides, sessions: int) -> Memory:
             await connection.chat(f"memory-{number}", FIRST_TEXT, first=True)
             await connection.chat(f"memory-{number}", FOLLOW_UP_TEXT, first=False)
 
-    await _few_at_once(live, range(sessions))
+    await few_at_once(live, range(sessions))
     await asyncio.sleep(_REST_S)
     taken = memory([server.pid])
     await server.stop()
     return taken
-
-
-async def _few_at_once(do: Callable[[T], Awaitable[None]], items: Iterable[T]) -> None:
-    """Do it for each item, two at a time: more starts at once only make each other slow."""
-    free = asyncio.Semaphore(_STARTS_AT_ONCE)
-
-    async def one(item: T) -> None:
-        async with free:
-            await do(item)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for item in items:
-                group.create_task(one(item))
-    except* BenchFailed as failed:
-        raise failed.exceptions[0] from failed

@@ -20,11 +20,11 @@ from claude_code_api.claude.child import Child
 from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.runtime.ports import Profile
 
-_TURN_S = 60.0
+_TURN_S, _FLUSH_S = 60.0, 10.0
 
 
 class RawCli:
-    """One CLI process with fresh directories under `root`."""
+    """One conversation of the CLI, with fresh directories under `root`; `answer` is what it said last."""
 
     def __init__(self, processes: Processes, installation: Installation, root: Path) -> None:
         self._processes = processes
@@ -32,6 +32,8 @@ class RawCli:
         self._place = Workplace(root)
         self._place.create()
         self._session = str(uuid.uuid4())
+        self._leaf: str | None = None
+        self.answer = ""
         self._process: Child | None = None
 
     @property
@@ -41,8 +43,11 @@ class RawCli:
         return self._process.pid
 
     async def start(self, text: str) -> Sample:
-        """Start the process and take the first turn; the clock runs from just before the spawn."""
-        argv = self._installation.argv(Profile(MODEL, SYSTEM), session=self._session, resume_at=None)
+        """Start the process and take a turn; the clock runs from just before the spawn.
+
+        After `hibernate` it resumes where the conversation was.
+        """
+        argv = self._installation.argv(Profile(MODEL, SYSTEM), session=self._session, resume_at=self._leaf)
         env = self._installation.env(self._place)
         started = time.perf_counter()
         self._process = await self._processes.start_cli(argv, env=env, cwd=self._place.work)
@@ -58,10 +63,22 @@ class RawCli:
         """Take another turn; the clock runs from just before the message is written."""
         return await self._turn(text, time.perf_counter())
 
+    async def hibernate(self) -> None:
+        """Let the process write its transcript and end. Raises BenchFailed when it does not within 10 s."""
+        assert self._process is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(_FLUSH_S):
+                await self._process.wait()
+        except TimeoutError as error:
+            raise BenchFailed(f"The raw CLI did not end within {_FLUSH_S:g} s.") from error
+        await self.stop()
+
     async def stop(self) -> None:
         """Stop the process; returns when it is gone."""
         if self._process is not None:
             await self._processes.stop(self._process)
+            self._process = None
 
     async def _turn(self, text: str, started: float) -> Sample:
         self._write(
@@ -78,9 +95,12 @@ class RawCli:
         while (frame := await self._read())["type"] != "result":
             if first is None and _is_text(frame):
                 first = time.perf_counter()
+            elif frame["type"] in ("user", "assistant"):
+                self._leaf = frame["uuid"]
         ended = time.perf_counter()
         if frame.get("is_error") or first is None:
             raise BenchFailed(f"A turn of the raw CLI failed: {frame.get('result')}")
+        self.answer = frame["result"]
         return Sample((first - started) * 1000, (ended - started) * 1000)
 
     def _write(self, frame: dict[str, Any]) -> None:

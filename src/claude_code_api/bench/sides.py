@@ -47,13 +47,20 @@ class Sides:
         """A raw CLI, not yet started, with directories that are."""
         return RawCli(self._processes, self._installation, self._root / f"raw-{uuid.uuid4().hex[:16]}")
 
-    async def gateway(self, *, spares: int = 0, **claude: str) -> Gateway:
-        """A started server that keeps `spares`; `claude` are further settings. Raises BenchFailed."""
+    def data_dir(self) -> Path:
+        """A directory for a server's data; it does not exist yet."""
+        return self._root / f"gateway-{uuid.uuid4().hex[:16]}"
+
+    async def gateway(self, *, spares: int = 0, data: Path | None = None, **claude: str) -> Gateway:
+        """A started server that keeps `spares`, on the `data` of an earlier one or on a directory of its own.
+
+        `claude` are further settings. Raises BenchFailed.
+        """
         claude |= {"simple": SIMPLE[self._mode], "command": self.command}
         settings = {variable("claude", key): value for key, value in claude.items()}
         settings |= {variable("pool", key): str(spares) for key in ("min_size", "max_size")}
         env = {**self._environ, **settings, variable("log", "level"): "warning"}
-        return await Gateway.start(self._processes, env, self._root / f"gateway-{uuid.uuid4().hex[:16]}")
+        return await Gateway.start(self._processes, env, data or self.data_dir())
 
 
 async def offline_model(processes: Processes, root: Path) -> str:

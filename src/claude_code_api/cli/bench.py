@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from claude_code_api.bench.measure import ModeReport, Report
+    from claude_code_api.bench.measure import ModeReport, Report, Stored
 
 
 def bench(
@@ -21,14 +21,31 @@ def bench(
         Literal["lean", "simple", "both"], typer.Option(help="lean is CLAUDE_CODE_SIMPLE off, simple is on.")
     ] = "both",
     warm: Annotated[bool, typer.Option("--warm", help="Measure new conversations that find a spare, too.")] = False,
+    hibernate: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Measure how conversations come back, N of them on 20 processes (300 says a lot)."
+        ),
+    ] = 0,
+    stored: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Measure a server with N stored conversations (100000 need 700 MB of disk)."
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure what the gateway adds to the raw Claude Code CLI, in time and in memory.
 
     Needs no network and no credentials: both sides talk to the offline model. Best on a machine that does nothing else.
+    --hibernate and --stored measure only what they name; with --warm the usual comparison is made, too.
 
-    Example: claude-code-api bench --runs 9 --mode simple
+    Examples: claude-code-api bench --runs 9 --mode simple; claude-code-api bench --hibernate 300
     """
+    if hibernate == 1:
+        raise typer.BadParameter(
+            "one conversation has no other to make room for: 0, or 2 and more", param_hint="--hibernate"
+        )
     # Imported here: `serve` must not wait for what only this command needs.
     from rich.progress import Progress, TextColumn
     from uvicorn import Config
@@ -38,7 +55,15 @@ def bench(
     from claude_code_api.config import load
 
     modes = ("lean", "simple") if mode == "both" else (mode,)
-    plan = Plan(runs=runs, sessions=sessions, warm=warm, modes=modes, command=load().settings.claude.command)
+    plan = Plan(
+        runs=runs,
+        sessions=sessions,
+        warm=warm,
+        modes=modes,
+        hibernate=hibernate,
+        stored=stored,
+        command=load().settings.claude.command,
+    )
     console = Console(stderr=True)
     # It is drawn when there is something new, before a sample and never during one: a spinner would be measured, too.
     progress = Progress(TextColumn("{task.description}"), console=console, auto_refresh=False, transient=True)
@@ -63,13 +88,13 @@ def _print(report: Report) -> None:
     for mode in report.modes:
         console.print(_times(mode, report))
         console.print()
-        console.print(_guide(mode))
-        if mode.busy_samples:
-            console.print(
-                f"{mode.busy_samples} of {mode.samples} samples began on a busy machine: trust the ratios, "
-                "not the milliseconds.",
-                style="yellow",
-            )
+        if mode.guide:
+            console.print(_guide(mode))
+        _warn(console, mode)
+        console.print()
+    if report.stored is not None:
+        console.print(_stored(report.stored))
+        _warn(console, report.stored)
         console.print()
     console.print(
         f"{report.cpus} CPUs, load {report.load_before} before and {report.load_after} after, {report.event_loop}, "
@@ -78,6 +103,15 @@ def _print(report: Report) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _warn(console: Console, part: ModeReport | Stored) -> None:
+    if part.busy_samples:
+        console.print(
+            f"{part.busy_samples} of {part.samples} samples began on a busy machine: trust the ratios, "
+            "not the milliseconds.",
+            style="yellow",
+        )
 
 
 def _times(mode: ModeReport, report: Report) -> Table:
@@ -110,10 +144,19 @@ def _guide(mode: ModeReport) -> Table:
     return table
 
 
+def _stored(stored: Stored) -> Table:
+    table = _table(f"{stored.conversations} stored conversations, medians", "empty", "stored", "limit")
+    for row in stored.rows:
+        empty = "" if row.empty_median is None else f"{row.empty_median:.1f} {row.unit}"
+        limit = f"{row.limit:.0f} {row.unit}: {_verdict(row.met)}"
+        table.add_row(row.name, empty, f"{row.stored_median:.1f} {row.unit}", limit)
+    return table
+
+
 def _table(title: str, *headings: str) -> Table:
     """An empty table that fits 80 columns."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True, min_width=26)
+    table.add_column("", width=26)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
