@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,22 @@ MARK = "CLAUDE_CODE_API_INSTANCE="
 class Gateway:
     """`claude-code-api serve` with settings of its own, named `section__key` as in the environment.
 
-    Without spares unless they are asked for: most tests want to know each process.
+    Without spares unless they are asked for: most tests want to know each process. Its data lie in `data` if that is
+    given; `program` is what the interpreter is told to run instead of the package.
     """
 
     def __init__(
-        self, model_url: str, settings: dict[str, Any] | None = None, env: dict[str, str] | None = None
+        self,
+        model_url: str,
+        settings: dict[str, Any] | None = None,
+        env: dict[str, str] | None = None,
+        *,
+        data: Path | None = None,
+        program: Sequence[str] = ("-m", "claude_code_api"),
     ) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="cca-"))
+        self.data = data or self.data_dir / "data"
+        self._program = program
         chosen = {"pool__min_size": 0, "pool__max_size": 0, **(settings or {})}
         self._env = {
             "PATH": os.environ["PATH"],
@@ -43,10 +52,10 @@ class Gateway:
         self._start()
 
     def _start(self) -> None:
-        serve = ["serve", "--port", "0", "--data-dir", str(self.data_dir / "data")]
+        serve = ["serve", "--port", "0", "--data-dir", str(self.data)]
         self._log = (self.data_dir / "stderr.log").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "claude_code_api", *serve],
+            [sys.executable, *self._program, *serve],
             cwd=self.data_dir,
             env=self._env,
             stdout=subprocess.DEVNULL,
@@ -65,7 +74,7 @@ class Gateway:
         self._start()
 
     def _wait_until_up(self) -> str:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             found = re.search(r"Claude Code API on (http://\S+)", self.log())
             if found is not None:
