@@ -62,7 +62,11 @@ class Gateway:
             stderr=self._log,
             start_new_session=True,
         )
-        self.url = self._wait_until_up()
+        try:
+            self.url = self._wait_until_up()
+        except BaseException:
+            self.process.kill()  # nobody has it yet who could stop it
+            raise
         self.http = httpx.Client(base_url=self.url, timeout=60)
 
     def restart(self, number: signal.Signals) -> None:
