@@ -121,11 +121,11 @@ class Gateway:
         return count
 
     def children(self) -> list[psutil.Process]:
-        """The live Claude Code processes of this server."""
+        """The live Claude Code processes of this server; not what they fork, which looks like them for a moment."""
         try:
             return [
                 child
-                for child in psutil.Process(self.process.pid).children(recursive=True)
+                for child in psutil.Process(self.process.pid).children()
                 if "claude" in Path((child.cmdline() or [""])[0]).name and child.status() != psutil.STATUS_ZOMBIE
             ]
         except psutil.NoSuchProcess:
