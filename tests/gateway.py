@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,22 @@ MARK = "CLAUDE_CODE_API_INSTANCE="
 class Gateway:
     """`claude-code-api serve` with settings of its own, named `section__key` as in the environment.
 
-    Without spares unless they are asked for: most tests want to know each process.
+    Without spares unless they are asked for: most tests want to know each process. Its data lie in `data` if that is
+    given; `program` is what the interpreter is told to run instead of the package.
     """
 
     def __init__(
-        self, model_url: str, settings: dict[str, Any] | None = None, env: dict[str, str] | None = None
+        self,
+        model_url: str,
+        settings: dict[str, Any] | None = None,
+        env: dict[str, str] | None = None,
+        *,
+        data: Path | None = None,
+        program: Sequence[str] = ("-m", "claude_code_api"),
     ) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="cca-"))
+        self.data = data or self.data_dir / "data"
+        self._program = program
         chosen = {"pool__min_size": 0, "pool__max_size": 0, **(settings or {})}
         self._env = {
             "PATH": os.environ["PATH"],
@@ -43,17 +52,21 @@ class Gateway:
         self._start()
 
     def _start(self) -> None:
-        serve = ["serve", "--port", "0", "--data-dir", str(self.data_dir / "data")]
+        serve = ["serve", "--port", "0", "--data-dir", str(self.data)]
         self._log = (self.data_dir / "stderr.log").open("w+")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "claude_code_api", *serve],
+            [sys.executable, *self._program, *serve],
             cwd=self.data_dir,
             env=self._env,
             stdout=subprocess.DEVNULL,
             stderr=self._log,
             start_new_session=True,
         )
-        self.url = self._wait_until_up()
+        try:
+            self.url = self._wait_until_up()
+        except BaseException:
+            self.process.kill()  # nobody has it yet who could stop it
+            raise
         self.http = httpx.Client(base_url=self.url, timeout=60)
 
     def restart(self, number: signal.Signals) -> None:
@@ -65,7 +78,7 @@ class Gateway:
         self._start()
 
     def _wait_until_up(self) -> str:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             found = re.search(r"Claude Code API on (http://\S+)", self.log())
             if found is not None:
@@ -108,11 +121,11 @@ class Gateway:
         return count
 
     def children(self) -> list[psutil.Process]:
-        """The live Claude Code processes of this server."""
+        """The live Claude Code processes of this server; not what they fork, which looks like them for a moment."""
         try:
             return [
                 child
-                for child in psutil.Process(self.process.pid).children(recursive=True)
+                for child in psutil.Process(self.process.pid).children()
                 if "claude" in Path((child.cmdline() or [""])[0]).name and child.status() != psutil.STATUS_ZOMBIE
             ]
         except psutil.NoSuchProcess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sqlite3
@@ -46,33 +47,66 @@ def test_conversations_are_known_and_go_on_after_a_restart(
     assert "You are terse." in str(model.asked(f"restart-{number.name}")[0]["system"])
 
 
-def test_a_turn_cut_by_kill_9_leaves_nothing_and_its_client_knows(start_gateway: Start, model: Model) -> None:
-    gateway = start_gateway()
-    names = [f"stream-{number}" for number in range(4)]
-    for name in names:
-        text_of(gateway.ask(f"Remember the word {name}-word.", name))
-    errors: list[Exception] = []
+class Stream:
+    """A client that reads a long answer, over a connection of its own: restarting the gateway closes the gateway's."""
 
-    def stream(name: str) -> None:
+    def __init__(self, gateway: Gateway, name: str) -> None:
+        self.answering = threading.Event()
+        self.lines: list[str] = []
+        self.broken: httpx.HTTPError | None = None
+        self._url = f"{gateway.url}/v1/chat/completions"
+        self._body = {
+            "model": "sonnet",
+            "stream": True,
+            "conversation_id": name,
+            "messages": [
+                {"role": "user", "content": f"{name}-lost [[offline: words 2000]] [[offline: pace 0.05]]"},
+            ],
+        }
+
+    def read(self) -> None:
+        """Read to the end, whatever that is."""
         try:
-            text_of(gateway.ask(f"{name}-lost [[offline: words 500]] [[offline: pace 0.05]]", name))
+            with httpx.stream("POST", self._url, json=self._body, timeout=120) as answer:
+                for line in answer.iter_lines():
+                    self.lines += [line] if line else []
+                    if '"content":"' in line:
+                        self.answering.set()
         except httpx.HTTPError as error:
-            errors.append(error)
+            self.broken = error
 
-    threads = [threading.Thread(target=stream, args=(name,)) for name in names]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: all(len(model.asked(f"{name}-lost")) == 1 for name in names))
-    gateway.restart(signal.SIGKILL)
-    for thread in threads:
-        thread.join()
-    assert len(errors) == 4
-    assert "turns_interrupted" in gateway.log()
-    with ThreadPoolExecutor(2) as pool:
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_restart_in_the_middle_of_20_streams_tells_every_client_and_loses_no_conversation(
+    start_gateway: Start, model: Model, number: signal.Signals
+) -> None:
+    gateway = start_gateway({"claude__max_concurrent_sessions": 20, "server__shutdown_grace_seconds": 0.5})
+    names = [f"cut-{number.name}-{index:02}" for index in range(20)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: text_of(gateway.ask(f"Remember the word {name}-word.", name)), names))
+    streams = [Stream(gateway, name) for name in names]
+    with ThreadPoolExecutor(20) as pool:
+        for stream in streams:
+            pool.submit(stream.read)
+        assert all(stream.answering.wait(60) for stream in streams)
+        gateway.restart(number)
+    for stream in streams:
+        assert "data: [DONE]" not in stream.lines
+        if number is signal.SIGTERM:
+            assert stream.broken is None
+            assert json.loads(stream.lines[-1].removeprefix("data: "))["error"]["code"] == "server_shutting_down"
+        else:
+            assert stream.broken is not None
+            assert "error" not in stream.lines[-1]
+    assert ("turns_interrupted" in gateway.log()) is (number is signal.SIGKILL)
+    with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda name: gateway.ask(f"{name}-after: list everything?", name), names))
     for name, answer in zip(names, answers, strict=True):
+        assert answer.headers["X-Session-Start"] == "resumed"
         assert text_of(answer) == f"You asked me to remember: {name}-word."
-        assert "lost" not in str(model.dialogue(f"{name}-after"))
+        assert [role for role, _ in model.dialogue(f"{name}-after")] == ["user", "assistant", "user"]
+        assert f"{name}-lost" not in str(model.asked(f"{name}-after"))
 
 
 def test_a_conversation_whose_files_are_gone_is_rebuilt_from_the_store(start_gateway: Start) -> None:
