@@ -14,17 +14,25 @@ from alembic import op
 from sqlalchemy import inspect
 
 from claude_code_api.core.turn import Message, Usage
-from claude_code_api.errors import StoreUnavailable
-from claude_code_api.runtime.ports import BeganTurn, Binding, CompletedTurn, StoredConversation
+from claude_code_api.errors import ConversationDeleted, ConversationMoved, StoreUnavailable
+from claude_code_api.runtime.ports import BeganTurn, Binding, CompletedTurn, Entry, StoredConversation, Unread
+from claude_code_api.store.database import sqlite_engine
+from claude_code_api.store.migrate import upgrade
 from claude_code_api.store.schema import metadata
-from claude_code_api.store.sql import SqlStore, sqlite_engine
+from claude_code_api.store.sql import SqlStore
 
 ANSWER = (Message("assistant", ({"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "fine ☃"})),)
 
 
+def opened(path: Path) -> SqlStore:
+    engine = sqlite_engine(path)
+    upgrade(engine)
+    return SqlStore(engine)
+
+
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
-    store = SqlStore(sqlite_engine(tmp_path / "store.db"))
+    store = opened(tmp_path / "store.db")
     await store.open()
     yield store
     await store.close()
@@ -34,25 +42,43 @@ def said(text: str) -> Message:
     return Message("user", ({"type": "text", "text": text},))
 
 
-def began(key: str, text: str, *, base: tuple[Message, ...] | None = None, tenant: str = "default") -> BeganTurn:
+def began(
+    key: str,
+    text: str,
+    *,
+    base: tuple[Message, ...] | None = None,
+    tenant: str = "default",
+    epoch: int = 1,
+    idempotency_key: str | None = None,
+    is_first: bool = True,
+) -> BeganTurn:
     return BeganTurn(
         tenant=tenant,
         key=key,
         conversation_id=f"id-{key}",
         place=f"place-{key}",
-        created_at=1000.0,
+        conversation_created_at=1000.0,
+        epoch=epoch,
+        is_first=is_first,
         turn_id=str(uuid.uuid4()),
         request_id="req_1",
+        fingerprint=f"print of {text}",
+        idempotency_key=idempotency_key,
         start="cold",
         model="sonnet",
         input=said(text),
         base=base,
+        created_at=2000.5,
     )
 
 
-def completed(turn: BeganTurn, leaf: str = "leaf") -> CompletedTurn:
+def completed(
+    turn: BeganTurn, leaf: str = "leaf", *, lineage: str | None = None, entries: tuple[Entry, ...] = ()
+) -> CompletedTurn:
     return CompletedTurn(
         key=turn.key,
+        place=turn.place,
+        epoch=turn.epoch,
         turn_id=turn.turn_id,
         output=ANSWER,
         stop_reason="end_turn",
@@ -61,6 +87,8 @@ def completed(turn: BeganTurn, leaf: str = "leaf") -> CompletedTurn:
         usage=Usage(10, 5, 3, 2, 1),
         cost_usd=0.25,
         binding=Binding("cli-session", leaf),
+        lineage=lineage,
+        entries=entries,
     )
 
 
@@ -114,7 +142,7 @@ async def test_a_conversation_that_never_had_an_answer_is_forgotten(store: SqlSt
     lonely = began("b", "one")
     await store.begin(lonely)
     await store.end(lonely.turn_id, error_code="upstream_error")
-    assert await store.places() == {"place-a"}
+    assert await store.known_places(["place-a", "place-b"]) == {"place-a"}
 
 
 async def test_tenants_do_not_see_each_other(store: SqlStore) -> None:
@@ -122,7 +150,7 @@ async def test_tenants_do_not_see_each_other(store: SqlStore) -> None:
     await take_turn(store, replace(began("b", "two", tenant="other"), conversation_id="id-a"))
     assert (await loaded(store, "a")).history[0] == said("one")
     assert (await loaded(store, "a", "other")).history[0] == said("two")
-    assert [one.key for one in await store.summaries("other")] == ["b"]
+    assert [one.key for one in await store.page("other", before=None, limit=10)] == ["b"]
 
 
 async def test_deletion_takes_everything_and_late_answers_find_nothing(store: SqlStore) -> None:
@@ -132,26 +160,26 @@ async def test_deletion_takes_everything_and_late_answers_find_nothing(store: Sq
     await store.delete("a")
     assert not await store.complete(completed(late))
     assert await store.load("default", "id-a") is None
-    assert (await store.count("default"), await store.places()) == (0, set())
+    assert (await store.count("default"), await store.known_places(["place-a"])) == (0, set())
 
 
 async def test_turns_that_a_dead_server_left_are_marked(tmp_path: Path) -> None:
-    first = SqlStore(sqlite_engine(tmp_path / "store.db"))
+    first = opened(tmp_path / "store.db")
     await first.open()
     await take_turn(first, began("a", "one"))
     await first.begin(began("a", "cut"))
     await first.begin(began("b", "cut"))
     await first.close()
-    second = SqlStore(sqlite_engine(tmp_path / "store.db"))
+    second = opened(tmp_path / "store.db")
     assert await second.open() == 2
     assert (await loaded(second, "a")).history == (said("one"), *ANSWER)
-    assert await second.places() == {"place-a"}
+    assert await second.known_places(["place-a", "place-b"]) == {"place-a"}
     await second.close()
 
 
 async def test_a_locked_database_is_a_clear_error_and_heals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("claude_code_api.store.sql._LOCK_WAIT_S", 0.1)
-    store = SqlStore(sqlite_engine(tmp_path / "store.db"))
+    monkeypatch.setattr("claude_code_api.store.database.LOCK_WAIT_S", 0.1)
+    store = opened(tmp_path / "store.db")
     await store.open()
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -166,8 +194,7 @@ async def test_a_locked_database_is_a_clear_error_and_heals(tmp_path: Path, monk
 
 async def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
     engine = sqlite_engine(tmp_path / "store.db")
-    store = SqlStore(engine)
-    await store.open()
+    upgrade(engine)
     found = inspect(engine)
     for table in metadata.tables.values():
         columns = {
@@ -177,7 +204,7 @@ async def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
             column.name: (str(column.type.compile(engine.dialect)), bool(column.nullable)) for column in table.columns
         }
         assert {index["name"] for index in found.get_indexes(table.name)} == {index.name for index in table.indexes}
-    await store.close()
+    engine.dispose()
 
 
 async def test_a_migration_that_is_cut_leaves_nothing_half_done(
@@ -193,11 +220,10 @@ async def test_a_migration_that_is_cut_leaves_nothing_half_done(
         return create_table(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(op, "create_table", fail_at_the_second)
-    broken = SqlStore(sqlite_engine(tmp_path / "store.db"))
     with pytest.raises(RuntimeError):
-        await broken.open()
+        opened(tmp_path / "store.db")
     monkeypatch.undo()
-    store = SqlStore(sqlite_engine(tmp_path / "store.db"))
+    store = opened(tmp_path / "store.db")
     await store.open()
     await take_turn(store, began("a", "one"))
     await store.close()
@@ -208,3 +234,154 @@ async def test_an_end_that_could_not_be_written_does_not_hold_the_id(store: SqlS
     again = replace(began("b", "again"), conversation_id="id-a")
     await take_turn(store, again)
     assert (await loaded(store, "a")).history == (said("again"), *ANSWER)
+
+
+async def test_the_words_of_a_failed_turn_are_not_kept(store: SqlStore, tmp_path: Path) -> None:
+    await take_turn(store, began("a", "one"))
+    failed = began("a", "my secret", base=(said("another secret"),))
+    await store.begin(failed)
+    await store.end(failed.turn_id, error_code="process_died")
+    database = sqlite3.connect(tmp_path / "store.db")
+    rows = database.execute("SELECT status, base, input FROM turn ORDER BY number").fetchall()
+    database.close()
+    assert [row[0] for row in rows] == ["completed", "failed"]
+    assert "secret" not in str(rows)
+
+
+async def test_pages_show_every_conversation_once_the_newest_first(store: SqlStore) -> None:
+    for number, moment in enumerate((10.0, 30.0, 20.0, 20.0)):
+        await take_turn(store, replace(began(f"k{number}", "hi"), conversation_created_at=moment))
+    await store.begin(began("unanswered", "hi"))
+    first = await store.page("default", before=None, limit=2)
+    last = first[-1]
+    second = await store.page("default", before=(last.created_at, last.conversation_id), limit=9)
+    assert [one.key for one in (*first, *second)] == ["k1", "k3", "k2", "k0"]
+
+
+async def test_an_answer_can_be_had_again_by_its_key(store: SqlStore) -> None:
+    turn = began("a", "one", idempotency_key="once")
+    await store.begin(turn)
+    assert await store.keyed_answer("default", "once", since=0) is None, "it runs"
+    assert await store.complete(completed(turn))
+    answer = await store.keyed_answer("default", "once", since=0)
+    assert answer is not None
+    assert (answer.turn_id, answer.conversation_id, answer.fingerprint) == (turn.turn_id, "id-a", "print of one")
+    assert (answer.start, answer.created_at) == ("cold", 2000.5)
+    assert (answer.completed.messages, answer.completed.usage) == (ANSWER, Usage(10, 5, 3, 2, 1))
+    assert (answer.completed.stop_reason, answer.completed.model) == ("end_turn", "claude-sonnet")
+    assert await store.keyed_answer("other", "once", since=0) is None
+    assert await store.keyed_answer("default", "once", since=3000) is None, "it is too old"
+    await store.forget_keys(3000)
+    assert await store.keyed_answer("default", "once", since=0) is None
+    assert await store.answer(turn.turn_id) == answer
+
+
+async def test_a_turn_without_an_answer_and_a_deletion_give_their_key_free(store: SqlStore) -> None:
+    failed = began("a", "one", idempotency_key="once")
+    await store.begin(failed)
+    again = replace(began("b", "one", idempotency_key="once"), conversation_id="id-b")
+    await store.begin(again)
+    await store.end(failed.turn_id, error_code="process_died")
+    assert await store.complete(completed(again))
+    assert await store.keyed_answer("default", "once", since=0) is not None
+    await store.delete("b")
+    assert await store.keyed_answer("default", "once", since=0) is None
+    assert await store.answer(again.turn_id) is None
+
+
+async def test_a_key_of_a_turn_that_a_dead_server_left_is_free(tmp_path: Path) -> None:
+    first = opened(tmp_path / "store.db")
+    await take_turn(first, began("a", "one"))
+    await first.begin(began("a", "two", idempotency_key="once"))
+    await first.close()
+    second = opened(tmp_path / "store.db")
+    await second.open()
+    await second.begin(began("a", "two", idempotency_key="once"))
+    await second.close()
+
+
+async def test_an_answer_is_unread_until_it_is_delivered(store: SqlStore) -> None:
+    turn = began("a", "one")
+    await take_turn(store, turn)
+    assert (await loaded(store, "a")).unread == Unread(turn.turn_id, "print of one")
+    await store.delivered([turn.turn_id, "no-such-turn"])
+    assert (await loaded(store, "a")).unread is None
+    failed = began("a", "two")
+    await store.begin(failed)
+    await store.end(failed.turn_id, error_code="process_died")
+    assert (await loaded(store, "a")).unread is None
+
+
+async def test_a_history_finds_its_only_conversation(store: SqlStore) -> None:
+    for key, lineage in (("a", "same"), ("b", "same"), ("c", "own"), ("d", None)):
+        turn = began(key, "hi")
+        await store.begin(turn)
+        await store.complete(completed(turn, lineage=lineage))
+    assert await store.find("default", "own") == "id-c"
+    assert await store.find("default", "same") is None
+    assert await store.find("other", "own") is None
+    moved = began("c", "on")
+    await store.begin(moved)
+    await store.complete(completed(moved, lineage="further"))
+    assert (await store.find("default", "own"), await store.find("default", "further")) == (None, "id-c")
+
+
+async def test_an_older_process_can_no_longer_write(store: SqlStore) -> None:
+    old = began("a", "one", epoch=1)
+    await take_turn(store, old)
+    late = began("a", "late", epoch=1, is_first=False)
+    await store.begin(late)
+    newer = began("a", "two", epoch=2, is_first=False)
+    await store.begin(newer)
+    assert not await store.complete(completed(late, entries=(Entry("", {"type": "user", "uuid": "late"}),)))
+    with pytest.raises(ConversationMoved):
+        await store.begin(began("a", "later still", epoch=1, is_first=False))
+    assert await store.complete(completed(newer))
+    conversation = await loaded(store, "a")
+    assert (conversation.epoch, conversation.history) == (2, (said("one"), *ANSWER, said("two"), *ANSWER))
+    assert await store.transcript("a", "cli-session") == []
+
+
+async def test_a_late_turn_of_a_deleted_conversation_does_not_bring_it_back(store: SqlStore) -> None:
+    await take_turn(store, began("a", "one"))
+    await store.delete("a")
+    with pytest.raises(ConversationDeleted):
+        await store.begin(began("a", "two", is_first=False))
+    assert await store.load("default", "id-a") is None
+
+
+async def test_a_transcript_is_kept_in_order_and_each_entry_once(store: SqlStore) -> None:
+    lines = [{"type": "user", "uuid": "1", "text": "☃"}, {"type": "mode"}, {"type": "assistant", "uuid": "2"}]
+    entries = tuple(Entry("", line) for line in lines)
+    first, second = began("a", "one"), began("a", "two")
+    await store.begin(first)
+    await store.complete(completed(first, entries=entries))
+    await store.begin(second)
+    more = Entry("subagents/agent-1", {"type": "user", "uuid": "1"})
+    await store.complete(completed(second, entries=(entries[0], more)))
+    assert await store.transcript("a", "cli-session") == [*entries, more]
+    assert await store.transcript("a", "another-session") == []
+    await store.delete("a")
+    assert await store.transcript("a", "cli-session") == []
+
+
+async def test_conversations_that_were_not_used_for_long_are_found(store: SqlStore, tmp_path: Path) -> None:
+    for key in ("a", "b", "c"):
+        await take_turn(store, began(key, "hi"))
+    database = sqlite3.connect(tmp_path / "store.db")
+    database.execute("UPDATE conversation SET last_used_at = CASE key WHEN 'a' THEN 20 WHEN 'b' THEN 10 ELSE 99 END")
+    database.commit()
+    database.close()
+    assert await store.unused_since("default", 50, limit=10) == ["id-b", "id-a"]
+    assert await store.unused_since("default", 50, limit=1) == ["id-b"]
+    assert await store.unused_since("other", 50, limit=10) == []
+
+
+async def test_reading_goes_on_while_somebody_holds_the_lock(store: SqlStore, tmp_path: Path) -> None:
+    await take_turn(store, began("a", "one"))
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert await store.count("default") == 1
+    assert (await loaded(store, "a")).turns == 1
+    other.execute("ROLLBACK")
+    other.close()

@@ -109,16 +109,42 @@ def test_a_restart_in_the_middle_of_20_streams_tells_every_client_and_loses_no_c
         assert f"{name}-lost" not in str(model.asked(f"{name}-after"))
 
 
-def test_a_conversation_whose_files_are_gone_is_rebuilt_from_the_store(start_gateway: Start) -> None:
+@pytest.mark.parametrize(("copy", "origin"), [(True, "copy"), (False, "history")])
+def test_a_conversation_whose_files_are_gone_comes_back_from_the_store(
+    start_gateway: Start, model: Model, copy: bool, origin: str
+) -> None:
     gateway = start_gateway()
     text_of(gateway.ask("Remember the number 42.", "rebuilt"))
+    text_of(gateway.ask("Remember the word kiwi.", "rebuilt"))
     gateway.process.kill()
     gateway.process.wait()
     shutil.rmtree(gateway.data_dir / "data" / "default" / "sessions")
+    if not copy:
+        database = sqlite3.connect(gateway.data_dir / "data" / "default" / "conversations.db")
+        database.execute("DELETE FROM transcript_entry")
+        database.commit()
+        database.close()
     gateway.restart(signal.SIGKILL)
-    answer = gateway.ask("What number did I ask you to remember?", "rebuilt")
-    assert ("42" in text_of(answer), answer.headers["X-Session-Start"]) == (True, "resumed")
-    assert "transcript_rebuilt" in gateway.log()
+    answer = gateway.ask(f"from-{origin}: list everything?", "rebuilt")
+    assert text_of(answer) == "You asked me to remember: 42, kiwi."
+    assert answer.headers["X-Session-Start"] == "resumed"
+    assert [role for role, _ in model.dialogue(f"from-{origin}")] == ["user", "assistant"] * 2 + ["user"]
+    assert f"origin={origin}" in gateway.log()
+    assert gateway.counter("rebuilt") == 1
+
+
+def test_a_transcript_with_a_hole_is_not_gone_on_from(start_gateway: Start) -> None:
+    """On a full disk the CLI leaves entries out and goes on; what is missing is only seen from the end backwards."""
+    gateway = start_gateway()
+    for word in ("kiwi", "plum", "fig"):
+        text_of(gateway.ask(f"Remember the word {word}.", "holed"))
+    assert gateway.http.post("/v1/sessions/holed/hibernate").status_code == 200
+    (path,) = (gateway.data_dir / "data" / "default" / "sessions").glob("*/config/projects/*/*.jsonl")
+    lines = path.read_text().splitlines(keepends=True)
+    (hole,) = [number for number, line in enumerate(lines) if "word plum" in line and '"type":"user"' in line]
+    path.write_text("".join(lines[:hole] + lines[hole + 1 :]))
+    assert text_of(gateway.ask("List everything?", "holed")) == "You asked me to remember: kiwi, plum, fig."
+    assert "transcript_incomplete" in gateway.log()
 
 
 def test_a_deleted_conversation_stays_deleted(start_gateway: Start) -> None:

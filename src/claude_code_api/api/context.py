@@ -24,7 +24,7 @@ class Context:
     reasoning_content: bool
     heartbeat_s: float
     offline: bool
-    started_at: float = field(default_factory=time.time)
+    started_at: float = field(default_factory=time.monotonic)
 
 
 def _context(request: Request) -> Context:

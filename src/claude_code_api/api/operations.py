@@ -28,7 +28,7 @@ async def stats(context: Ctx) -> dict[str, Any]:
     counts = manager.stats.counts
     return {
         "version": __version__,
-        "uptime_seconds": round(time.time() - context.started_at, 1),
+        "uptime_seconds": round(time.monotonic() - context.started_at, 1),
         "sessions": {
             "live": manager.processes,
             "idle": census[State.IDLE],

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from claude_code_api.bench import MODEL, SYSTEM
+from claude_code_api.store.database import sqlite_engine
 from claude_code_api.store.migrate import upgrade
+from claude_code_api.store.rows import COMPLETED
 from claude_code_api.store.schema import conversation, turn
-from claude_code_api.store.sql import COMPLETED, sqlite_engine
 
 _TURNS = 2
 _CHARACTERS = 300

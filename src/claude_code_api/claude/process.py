@@ -132,7 +132,8 @@ class ClaudeProcess:
         try:
             await asyncio.gather(*(self._request(request, timeout_s) for request in requests))
         except (ProcessDied, TimeoutError) as error:
-            detail = " ".join(self._stderr)[-500:] or f"no answer within {timeout_s:g} s"
+            silent = error.message if isinstance(error, ProcessDied) else f"no answer within {timeout_s:g} s"
+            detail = " ".join(self._stderr)[-500:] or silent
             raise StartFailed(f"Claude Code did not become ready: {detail}", retry_after=5) from error
 
     # Agent

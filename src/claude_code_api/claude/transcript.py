@@ -31,18 +31,36 @@ def path_of(place: Workplace, session: str) -> Path:
 def saved_cost(place: Workplace, session: str, leaf: str) -> float | None:
     """What the session had cost when its process last ended well, in USD: a resumed process counts on from there.
 
-    None when the transcript is missing or lacks the entry `leaf`: a killed CLI may not have written its last turn.
+    None when the transcript is missing, or does not lead from the entry `leaf` back to its beginning without a gap: a
+    killed CLI may not have written its last turn, and on a full disk it leaves entries out and goes on.
     """
-    needle, whole, cost = f'"uuid":"{leaf}"', False, 0.0
+    parents: dict[str, str | None] = {}
+    cost = 0.0
     try:
         with path_of(place, session).open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
-                whole = whole or (needle in line and line.endswith("}\n"))
-                if line.startswith('{"type":"cost-state"'):
-                    cost = float(json.loads(line).get("totalCostUSD") or 0.0)
-    except (FileNotFoundError, ValueError):
+                entry = _parsed(line)
+                if "uuid" in entry:
+                    parents[entry["uuid"]] = entry.get("parentUuid")
+                elif entry.get("type") == "cost-state":
+                    cost = float(entry.get("totalCostUSD") or 0.0)
+    except FileNotFoundError:
         return None
-    return cost if whole else None
+    at: str | None = leaf
+    while at is not None:
+        if at not in parents:
+            return None
+        at = parents.pop(at)
+    return cost
+
+
+def _parsed(line: str) -> dict[str, Any]:
+    """An entry; nothing for a line that was cut off, if only by its end: the CLI would go on in the same line."""
+    try:
+        entry = json.loads(line) if line.endswith("\n") else None
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}
 
 
 def imported(place: Workplace, session: str, history: Sequence[Message], *, model: str) -> list[Entry]:

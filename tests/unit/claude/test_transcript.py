@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Workplace
-from claude_code_api.claude.transcript import path_of, saved_cost, write
+from claude_code_api.claude.transcript import imported, mirrored, path_of, saved_cost
 from claude_code_api.core.turn import Message
+from claude_code_api.runtime.ports import Entry
 
 HISTORY = (
     Message("user", ({"type": "text", "text": "Grüß dich\u2028"},)),
@@ -25,6 +28,14 @@ def place(tmp_path: Path) -> Workplace:
     place = Workplace(tmp_path / "some_key.1")
     place.create()
     return place
+
+
+def write(place: Workplace, history: tuple[Message, ...], *, model: str) -> tuple[str, str]:
+    """Write an imported transcript; return its session and its last entry."""
+    session = str(uuid.uuid4())
+    lines = imported(place, session, history, model=model)
+    transcript.write(place, session, lines)
+    return session, str(lines[-1].line["uuid"])
 
 
 def entries(path: Path) -> list[dict[str, Any]]:
@@ -75,11 +86,6 @@ def test_two_transcripts_of_one_history_do_not_meet(place: Workplace) -> None:
     assert write(place, HISTORY, model="sonnet")[0] != write(place, HISTORY, model="sonnet")[0]
 
 
-def test_no_history_is_no_transcript(place: Workplace) -> None:
-    with pytest.raises(ValueError, match="empty history"):
-        write(place, (), model="sonnet")
-
-
 def test_what_the_session_had_cost_comes_with_it(place: Workplace) -> None:
     session, leaf = write(place, HISTORY, model="sonnet")
     with path_of(place, session).open("a") as out:
@@ -94,14 +100,44 @@ def test_a_last_turn_that_was_not_written_is_noticed(place: Workplace) -> None:
     assert saved_cost(place, session, "not-an-id") is None
 
 
-def test_being_the_parent_of_an_entry_is_not_being_there(place: Workplace) -> None:
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_gap_anywhere_before_the_last_entry_is_noticed(place: Workplace, missing: int) -> None:
     session, leaf = write(place, HISTORY, model="sonnet")
     path = path_of(place, session)
     lines = path.read_text().split("\n")
-    parent = json.loads(lines[2])["uuid"]
-    path.write_text("\n".join([*lines[:2], *lines[3:]]))
-    assert saved_cost(place, session, leaf) is not None
-    assert saved_cost(place, session, parent) is None
+    path.write_text("\n".join([*lines[:missing], *lines[missing + 1 :]]))
+    assert saved_cost(place, session, leaf) is None
+
+
+def test_a_line_that_is_torn_in_the_middle_is_a_gap(place: Workplace) -> None:
+    session, leaf = write(place, HISTORY, model="sonnet")
+    path = path_of(place, session)
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join([lines[0], lines[1][:40] + lines[2], *lines[3:]]))
+    assert saved_cost(place, session, leaf) is None
+
+
+def test_what_stands_before_a_compaction_need_not_be_there(place: Workplace) -> None:
+    session, leaf = write(place, HISTORY, model="sonnet")
+    path = path_of(place, session)
+    lines = [json.loads(line) for line in path.read_text().split("\n") if line]
+    lines[2]["parentUuid"] = None
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines[2:]))
+    assert saved_cost(place, session, leaf) == 0.0
+
+
+def test_a_mirrored_frame_names_subagents_and_leaves_the_input_queue_out() -> None:
+    lines = [{"type": "queue-operation"}, {"type": "user", "uuid": "1"}]
+    assert mirrored({"filePath": "/c/projects/p/abc.jsonl", "entries": lines}, "abc") == [Entry("", lines[1])]
+    path = "/c/projects/p/abc/subagents/agent-1.jsonl"
+    assert mirrored({"filePath": path, "entries": lines}, "abc") == [Entry("subagents/agent-1", lines[1])]
+
+
+def test_a_copy_comes_back_as_it_was_subagents_included(place: Workplace) -> None:
+    copy = [*imported(place, "abc", HISTORY, model="sonnet"), Entry("subagents/agent-1", {"type": "user", "uuid": "s"})]
+    transcript.write(place, "abc", copy)
+    assert entries(path_of(place, "abc")) == [entry.line for entry in copy[:-1]]
+    assert entries(path_of(place, "abc").with_suffix("") / "subagents/agent-1.jsonl") == [copy[-1].line]
 
 
 @pytest.mark.parametrize("lost", [1, 2, 40])

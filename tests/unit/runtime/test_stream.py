@@ -33,7 +33,7 @@ def filled(*events: TurnEvent) -> TurnStream:
 
 
 async def rest_of(stream: TurnStream) -> list[TurnEvent]:
-    return [event async for event in stream]
+    return [event async for event in stream.read()]
 
 
 async def test_events_come_in_the_order_they_were_put() -> None:
@@ -68,26 +68,51 @@ async def test_a_reader_that_keeps_up_gets_every_delta_by_itself() -> None:
 
 async def test_a_delta_that_was_read_is_not_read_again() -> None:
     stream = filled(TextDelta("a"))
-    assert await anext(stream) == TextDelta("a")
+    reading = stream.read()
+    assert await anext(reading) == TextDelta("a")
     stream.put(TextDelta("b"))
-    assert await anext(stream) == TextDelta("b")
+    assert await anext(reading) == TextDelta("b")
 
 
 @pytest.mark.parametrize("last", [DONE, FAILED])
 async def test_the_end_ends_it_for_good(last: TurnEvent) -> None:
     stream = filled(TextDelta("a"), last, TextDelta("b"), DONE)
-    assert await rest_of(stream) == [TextDelta("a"), last]
-    assert await rest_of(stream) == []
+    reading = stream.read()
+    assert [event async for event in reading] == [TextDelta("a"), last]
+    assert [event async for event in reading] == []
 
 
 async def test_a_reader_that_stops_waiting_loses_nothing() -> None:
     stream = TurnStream()
+    reading = stream.read()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await anext(stream)
+            await anext(reading)
     stream.put(TextDelta("a"))
     stream.put(DONE)
-    assert await rest_of(stream) == [TextDelta("a"), DONE]
+    assert [event async for event in reading] == [TextDelta("a"), DONE]
+
+
+async def test_every_reader_gets_the_whole_answer_whenever_it_comes() -> None:
+    stream = TurnStream()
+    early = asyncio.create_task(rest_of(stream))
+    stream.put(TextDelta("a"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    stream.put(TextDelta("b"))
+    middle = asyncio.create_task(rest_of(stream))
+    stream.put(DONE)
+    assert await early == [TextDelta("a"), TextDelta("b"), DONE]
+    assert await middle == await rest_of(stream) == [TextDelta("ab"), DONE]
+
+
+async def test_the_end_is_told_once_and_also_to_who_asks_late() -> None:
+    stream, told = TurnStream(), []
+    stream.on_end(lambda: told.append("early"))
+    stream.put(DONE)
+    stream.put(FAILED)
+    stream.on_end(lambda: told.append("late"))
+    assert told == ["early", "late"]
 
 
 async def test_a_writer_never_waits_and_what_is_kept_is_the_answer_itself() -> None:
