@@ -24,7 +24,7 @@ from claude_code_api.claude.launcher import ClaudeLauncher
 from claude_code_api.claude.warm import SpareSettings
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
-from claude_code_api.errors import ConfigError, ModelNotFound
+from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
 from claude_code_api.runtime.manager import ManagerSettings, SessionManager
@@ -39,6 +39,10 @@ log = structlog.get_logger(__name__)
 
 DATABASE = "conversations.db"
 _SWEEP_BATCH = 500
+_EXPOSED = (
+    *("X-Request-ID", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params"),
+    *("Idempotent-Replayed", "Retry-After"),
+)
 
 
 def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple[str, str] | None = None) -> FastAPI:
@@ -121,7 +125,7 @@ def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContext
             allow_origins=settings.server.allowed_origins,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["X-Request-ID", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params", "Retry-After"],
+            expose_headers=_EXPOSED,
         )
     app.add_middleware(
         Edge,
@@ -162,10 +166,13 @@ def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, s
 
 async def _sweep(root: Path, names: Sequence[str], store: SqlStore) -> None:
     """Remove directories that belong to no conversation: spares and first turns of a server that was killed."""
-    for start in range(0, len(names), _SWEEP_BATCH):
-        batch = names[start : start + _SWEEP_BATCH]
-        for name in set(batch) - await store.known_places(batch):
-            await asyncio.to_thread(shutil.rmtree, root / name, ignore_errors=True)
+    try:
+        for start in range(0, len(names), _SWEEP_BATCH):
+            batch = names[start : start + _SWEEP_BATCH]
+            for name in set(batch) - await store.known_places(batch):
+                await asyncio.to_thread(shutil.rmtree, root / name, ignore_errors=True)
+    except StoreUnavailable as error:
+        log.warning("sweep_ended", reason=error.message, consequence="the next start removes what is left")
 
 
 def _janitor(settings: Settings, manager: SessionManager, launcher: ClaudeLauncher) -> Janitor:

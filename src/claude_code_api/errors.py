@@ -116,6 +116,10 @@ class StartFailed(GatewayError):
     code = "process_start_failed"
 
 
+class StartTimedOut(StartFailed):
+    """A process was started and was not ready in time."""
+
+
 class ProcessDied(GatewayError):
     """The Claude Code process ended in the middle of the turn."""
 

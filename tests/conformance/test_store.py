@@ -73,7 +73,12 @@ def began(
 
 
 def completed(
-    turn: BeganTurn, leaf: str = "leaf", *, lineage: str | None = None, entries: tuple[Entry, ...] = ()
+    turn: BeganTurn,
+    leaf: str = "leaf",
+    *,
+    lineage: str | None = None,
+    entries: tuple[Entry, ...] = (),
+    is_new_session: bool = False,
 ) -> CompletedTurn:
     return CompletedTurn(
         key=turn.key,
@@ -87,6 +92,7 @@ def completed(
         usage=Usage(10, 5, 3, 2, 1),
         cost_usd=0.25,
         binding=Binding("cli-session", leaf),
+        is_new_session=is_new_session,
         lineage=lineage,
         entries=entries,
     )
@@ -303,7 +309,8 @@ async def test_a_key_of_a_turn_that_a_dead_server_left_is_free(tmp_path: Path) -
 async def test_an_answer_is_unread_until_it_is_delivered(store: SqlStore) -> None:
     turn = began("a", "one")
     await take_turn(store, turn)
-    assert (await loaded(store, "a")).unread == Unread(turn.turn_id, "print of one")
+    unread = (await loaded(store, "a")).unread
+    assert unread == Unread(turn.turn_id, "print of one", unread.finished_at if unread else 0)
     await store.delivered([turn.turn_id, "no-such-turn"])
     assert (await loaded(store, "a")).unread is None
     failed = began("a", "two")
@@ -385,3 +392,23 @@ async def test_reading_goes_on_while_somebody_holds_the_lock(store: SqlStore, tm
     assert (await loaded(store, "a")).turns == 1
     other.execute("ROLLBACK")
     other.close()
+
+
+async def test_a_session_that_is_left_behind_takes_its_copy_along_and_what_it_replaced(
+    store: SqlStore, tmp_path: Path
+) -> None:
+    base = (said("rewritten"), *ANSWER)
+    for number in range(3):
+        turn = began("a", f"fork {number}", base=base)
+        await store.begin(turn)
+        done = replace(
+            completed(turn, is_new_session=number > 0, entries=(Entry("", {"type": "user", "uuid": f"{number}"}),)),
+            binding=Binding(f"session-{number}", f"{number}"),
+        )
+        assert await store.complete(done)
+    assert await store.transcript("a", "session-0") == await store.transcript("a", "session-1") == []
+    assert len(await store.transcript("a", "session-2")) == 1
+    assert (await loaded(store, "a")).history == (*base, said("fork 2"), *ANSWER)
+    database = sqlite3.connect(tmp_path / "store.db")
+    assert database.execute("SELECT count(*) FROM turn WHERE base IS NOT NULL").fetchone() == (1,)
+    database.close()

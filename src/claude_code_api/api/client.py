@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
@@ -45,6 +46,7 @@ class Delivered(Response):
         """Send it."""
         gone: list[bool] = []
         async with ClientWatch(receive, lambda: gone.append(True)):
+            await asyncio.sleep(0)  # let the watch see a client that left before now
             await super().__call__(scope, receive, send)
         if not gone:
             self._on_sent()

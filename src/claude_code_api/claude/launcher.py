@@ -15,7 +15,7 @@ from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.claude.process import ClaudeProcess
 from claude_code_api.claude.warm import SpareSettings, WarmPool
-from claude_code_api.errors import StartFailed
+from claude_code_api.errors import StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.ports import Binding, Entry, Launch, Origin, Profile
 
@@ -68,6 +68,10 @@ class ClaudeLauncher:
     def set_room(self, processes: int) -> None:
         """How many spares the process limit leaves room for."""
         self.warm.set_room(processes)
+
+    def shrink(self) -> None:
+        """Stop the spares that there is no room for."""
+        self.warm.shrink()
 
     async def close(self) -> None:
         """Stop the spares."""
@@ -123,6 +127,12 @@ class ClaudeLauncher:
             if launch.binding is not None and (basis := await self._transcript(place, launch, launch.binding)):
                 try:
                     return await self._resume(place, launch.profile, basis)
+                except StartTimedOut as error:
+                    raise StartTimedOut(
+                        f"The conversation's transcript of {basis.size / 10**6:.1f} MB was not resumed within "
+                        f"{self._start_s:g} s ([claude] start_seconds).",
+                        retry_after=5,
+                    ) from error
                 except StartFailed as error:
                     log.warning("resume_failed", place=launch.place, bytes=basis.size, reason=error.message)
             return await self._ready(place, launch.profile, await asyncio.to_thread(_of_history, place, launch))
@@ -187,7 +197,7 @@ def _on_disk(place: Workplace, binding: Binding) -> _Transcript | None:
 
 def _of_copy(place: Workplace, binding: Binding, copy: Sequence[Entry]) -> _Transcript | None:
     """The stored copy, put back in its place, when it is whole."""
-    if not any(entry.line.get("uuid") == binding.leaf for entry in copy):
+    if not transcript.is_whole((entry.line for entry in copy if not entry.subpath), binding.leaf):
         return None
     transcript.write(place, binding.cli_session_id, copy)
     found = _on_disk(place, binding)

@@ -22,7 +22,7 @@ from claude_code_api.claude import transcript
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.frames import Frame, TurnReader
 from claude_code_api.core.turn import Block, TurnEvent, TurnFailed
-from claude_code_api.errors import ProcessDied, StartFailed
+from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.ports import Emit, Entry, Origin
 from claude_code_api.runtime.tasks import Tasks
@@ -131,10 +131,13 @@ class ClaudeProcess:
             requests.append({"subtype": "apply_flag_settings", "settings": {"model": model}})
         try:
             await asyncio.gather(*(self._request(request, timeout_s) for request in requests))
-        except (ProcessDied, TimeoutError) as error:
-            silent = error.message if isinstance(error, ProcessDied) else f"no answer within {timeout_s:g} s"
-            detail = " ".join(self._stderr)[-500:] or silent
+        except ProcessDied as error:
+            detail = " ".join(self._stderr)[-500:] or error.message
             raise StartFailed(f"Claude Code did not become ready: {detail}", retry_after=5) from error
+        except TimeoutError as error:
+            raise StartTimedOut(
+                f"Claude Code did not become ready within {timeout_s:g} s ([claude] start_seconds).", retry_after=5
+            ) from error
 
     # Agent
 

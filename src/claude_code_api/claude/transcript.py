@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -34,24 +34,29 @@ def saved_cost(place: Workplace, session: str, leaf: str) -> float | None:
     None when the transcript is missing, or does not lead from the entry `leaf` back to its beginning without a gap: a
     killed CLI may not have written its last turn, and on a full disk it leaves entries out and goes on.
     """
-    parents: dict[str, str | None] = {}
+    found: list[dict[str, Any]] = []
     cost = 0.0
     try:
         with path_of(place, session).open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 entry = _parsed(line)
-                if "uuid" in entry:
-                    parents[entry["uuid"]] = entry.get("parentUuid")
-                elif entry.get("type") == "cost-state":
+                found.append(entry)
+                if entry.get("type") == "cost-state":
                     cost = float(entry.get("totalCostUSD") or 0.0)
     except FileNotFoundError:
         return None
+    return cost if is_whole(found, leaf) else None
+
+
+def is_whole(entries: Iterable[Mapping[str, Any]], leaf: str) -> bool:
+    """Whether these lead from the entry `leaf` back to the beginning, or to a compaction, without a gap."""
+    parents = {entry["uuid"]: entry.get("parentUuid") for entry in entries if "uuid" in entry}
     at: str | None = leaf
     while at is not None:
         if at not in parents:
-            return None
+            return False
         at = parents.pop(at)
-    return cost
+    return True
 
 
 def _parsed(line: str) -> dict[str, Any]:
@@ -86,6 +91,9 @@ def imported(place: Workplace, session: str, history: Sequence[Message], *, mode
 def write(place: Workplace, session: str, entries: Sequence[Entry]) -> None:
     """Put entries where the CLI looks for them; what was there is replaced. Raises OSError."""
     main = path_of(place, session)
+    earlier = sorted(main.parent.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    for path in earlier[:-1]:  # a client that rewrites its history each time would pile them up
+        path.unlink()
     texts: dict[Path, list[str]] = {main: []}
     for entry in entries:
         path = main.with_suffix("") / f"{entry.subpath}.jsonl" if entry.subpath else main
@@ -96,13 +104,15 @@ def write(place: Workplace, session: str, entries: Sequence[Entry]) -> None:
 
 
 def mirrored(frame: Mapping[str, Any], session: str) -> list[Entry]:
-    """What a `transcript_mirror` frame says was written, without the CLI's notes on its own input queue."""
-    path = PurePosixPath(frame["filePath"])
-    subpath = ""
-    if path.stem != session:
-        parts = path.with_suffix("").parts
-        subpath = "/".join(parts[parts.index(session) + 1 :])
-    return [Entry(subpath, line) for line in frame["entries"] if line["type"] not in _HOUSEKEEPING]
+    """What a `transcript_mirror` frame says was written, without the CLI's notes on its own input queue.
+
+    Nothing for a file that is not the session's: the copy is noticed to have a gap, and no answer depends on it.
+    """
+    parts = PurePosixPath(frame["filePath"]).with_suffix("").parts
+    if session not in parts:
+        return []
+    subpath = "/".join(parts[parts.index(session) + 1 :])
+    return [Entry(subpath, line) for line in frame["entries"] if line.get("type") not in _HOUSEKEEPING]
 
 
 def _entry(message: Message, *, model: str, number: int) -> dict[str, Any]:

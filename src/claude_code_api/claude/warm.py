@@ -112,6 +112,10 @@ class WarmPool:
             self._room = processes
             self._changed.set()
 
+    def shrink(self) -> None:
+        """Stop the spares beyond the room. Not done with each `set_room`: a slot is taken a moment before its spare."""
+        self._trim(max(0, self._room))
+
     def take(self) -> ClaudeProcess | None:
         """Hand out the oldest spare; it belongs to the caller, alive or not. None when there is none."""
         now = self._loop.time()

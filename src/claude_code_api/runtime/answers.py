@@ -42,10 +42,11 @@ class _Once:
 
 
 class Answers:
-    """Lives on one event loop. `tenant` is whose keys these are."""
+    """Lives on one event loop. `tenant` is whose keys these are; `delivered` is told of a replay that arrived."""
 
-    def __init__(self, store: Store, tasks: Tasks, tenant: str) -> None:
+    def __init__(self, store: Store, tasks: Tasks, tenant: str, delivered: Callable[[str, str], None]) -> None:
         self._store = store
+        self._tell_delivered = delivered
         self._tasks = tasks
         self._tenant = tenant
         self._once: dict[str, _Once] = {}
@@ -97,11 +98,12 @@ class Answers:
         return Running(
             conversation_id=stored.conversation_id,
             turn_id=stored.turn_id,
+            fingerprint=stored.fingerprint,
             created_at=stored.created_at,
             stream=stream,
             replayed=True,
             cut=lambda: None,
-            delivered=lambda: self.note_delivered(stored.turn_id),
+            delivered=lambda: self._tell_delivered(stored.conversation_id, stored.turn_id),
         )
 
     def is_delivered(self, turn_id: str) -> bool:
@@ -109,7 +111,10 @@ class Answers:
         return turn_id in self._delivered
 
     def note_delivered(self, turn_id: str) -> None:
-        """An answer reached its client. The store is told a little later, many at a time."""
+        """An answer reached its client.
+
+        The store is told a little later, many at a time; if that fails, again with the next.
+        """
         self._delivered.add(turn_id)
         if not self._flushing:
             self._flushing = True
@@ -123,7 +128,8 @@ class Answers:
             await self._store.delivered(told)
         except GatewayError as error:
             log.warning("delivery_not_stored", answers=len(told), reason=error.message)
-        self._delivered.difference_update(told)
+        else:
+            self._delivered.difference_update(told)
 
 
 def _check(fingerprint: str, other: str) -> None:

@@ -55,20 +55,20 @@ class Janitor:
         while True:
             try:
                 await work()
-            except GatewayError as error:
-                log.warning("janitor_failed", reason=error.message)
+            except (GatewayError, OSError, RuntimeError) as error:
+                # Out of files or threads, say: then it is needed most.
+                log.warning("janitor_failed", reason=str(error))
             await asyncio.sleep(seconds)
 
     async def _tidy(self) -> None:
         self._manager.stop_idle(self._settings.idle_s)
-        sessions = self._manager.pids()
-        taken = await asyncio.to_thread(measure, [*sessions.values(), *self._spares.pids()])
-        too_large = {key for key, pid in sessions.items() if taken.groups[pid] > self._settings.process_memory}
+        taken = await asyncio.to_thread(measure, [*self._manager.pids(), *self._spares.pids()])
+        too_large = {pid for pid, size in taken.groups.items() if size > self._settings.process_memory}
         most = affordable(len(taken.groups), taken.total, self._settings.total_memory)
         self._manager.bound(most, too_large)
 
     async def _retain(self) -> None:
-        """Delete what is older than it may become; not in the hour after the clock was set."""
+        """Delete what is older than it may become; not in the hour after the clock was seen to be set."""
         skew, before = _skew(), self._skew
         self._skew = skew
         if abs(skew - before) > _HOUR_S:

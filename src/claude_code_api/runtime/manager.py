@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,9 @@ from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_st
 from claude_code_api.runtime.watchdog import Limits
 
 log = structlog.get_logger("claude_code_api.session")
+
+_RETRY_S = 600.0
+"""How long an answer that did not arrive waits for its request to come again without an Idempotency-Key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,15 @@ class SessionManager:
         self.limits = limits
         self.stats = Stats()
         self.tasks = Tasks()
-        self._answers = Answers(store, self.tasks, self.tenant)
+        self._answers = Answers(store, self.tasks, self.tenant, self._note_delivered)
+        self._placed: dict[str, Running] = {}
+        self._loading: dict[str, asyncio.Event] = {}
         self._pool = SlotPool(settings.max_sessions, settings.max_waiting)
         self._actors: dict[str, Actor] = {}
         self._by_key: dict[str, Actor] = {}
         self._deleting: dict[str, asyncio.Event] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._too_large: set[str] = set()
+        self._too_large: set[int] = set()
         self._draining = False
         self._quiet = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,25 +99,42 @@ class SessionManager:
     async def _place(self, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark) -> Running:
         requested_at = asyncio.get_running_loop().time()
         actor = await self._actor_for(conversation_id, turn_input)
-        unread = actor.record.unread
-        if unread is not None and unread.fingerprint == mark.fingerprint and conversation_id is not None:
-            stored = await self.store.answer(unread.turn_id)
-            self.changed(actor)
-            if stored is not None:
-                return self._answers.replay(stored)
+        if conversation_id is not None and mark.idempotency_key is None:
+            if (again := await self._answered_before(actor, mark)) is not None:
+                return again
             actor = await self._actor_for(conversation_id, turn_input)
         turn = Turn(turn_input, mark, requested_at)
         actor.request(turn)
         name = actor.record.conversation_id
-        return Running(
+        running = Running(
             conversation_id=name,
             turn_id=turn.id,
+            fingerprint=mark.fingerprint,
             created_at=turn.created_at,
             stream=turn.stream,
             replayed=False,
             cut=lambda: actor.cut(turn.id),
             delivered=lambda: self._note_delivered(name, turn.id),
         )
+        self._placed[name] = running
+        return running
+
+    async def _answered_before(self, actor: Actor, mark: RequestMark) -> Running | None:
+        """The turn of the same request whose client left: its answer is complete, or about to be stored."""
+        placed = self._placed.get(actor.record.conversation_id)
+        left = placed is not None and not placed.readers and not placed.stream.ended
+        if placed is not None and left and placed.fingerprint == mark.fingerprint:
+            return placed
+        unread = actor.record.unread
+        if unread is None or unread.fingerprint != mark.fingerprint or unread.finished_at < time.time() - _RETRY_S:
+            return None
+        if placed is not None and placed.turn_id == unread.turn_id and placed.readers:
+            return None  # its client is still reading: this is another request with the same words
+        try:
+            stored = await self.store.answer(unread.turn_id)
+        finally:
+            self.changed(actor)  # nothing may be under way in it
+        return None if stored is None else self._answers.replay(stored)
 
     async def _actor_for(self, conversation_id: str | None, turn_input: TurnInput) -> Actor:
         if conversation_id is None and turn_input.history and self.settings.lineage:
@@ -119,8 +142,9 @@ class SessionManager:
             found = await self.store.find(self.tenant, held)
             if found is not None:
                 actor = await self._find_or_make(found)
-                if actor.at_rest:
-                    return actor  # one that works on the same history has another client
+                if actor.at_rest and lineage(actor.record.system, actor.record.history) == held:
+                    return actor
+                self.changed(actor)  # somebody else was faster: what it holds or does now is theirs
         return await self._find_or_make(conversation_id)
 
     def _note_delivered(self, conversation_id: str, turn_id: str) -> None:
@@ -133,11 +157,19 @@ class SessionManager:
         stored = None
         if conversation_id is None:
             conversation_id = f"conv_{uuid.uuid4().hex}"
-        elif conversation_id not in self._actors:
-            stored = await self._load(conversation_id)
+        else:
+            while (loading := self._loading.get(conversation_id)) is not None:
+                await loading.wait()
+            if conversation_id not in self._actors:
+                self._loading[conversation_id] = loaded = asyncio.Event()
+                try:
+                    stored = await self._load(conversation_id)
+                finally:
+                    del self._loading[conversation_id]
+                    loaded.set()
         if self._draining:
             raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
-        actor = self._actors.get(conversation_id)  # another request may have been faster meanwhile
+        actor = self._actors.get(conversation_id)
         if actor is None:
             actor = Actor(
                 conversation_id,
@@ -165,7 +197,7 @@ class SessionManager:
         actor = self._actors.get(conversation_id)
         if actor is not None:
             return view_of_actor(actor)
-        stored = await self.store.load(self.tenant, conversation_id)
+        stored = await self.store.summary(self.tenant, conversation_id)
         if stored is None:
             raise _not_found(conversation_id)
         return view_of_stored(stored)
@@ -200,17 +232,24 @@ class SessionManager:
             await actor.released.wait()
         return await self.get(conversation_id)
 
-    async def delete(self, conversation_id: str) -> None:
+    async def delete(self, conversation_id: str, *, unless_used_since: float | None = None) -> None:
         """Forget a conversation; returns when its process is gone, and its rows and files.
 
-        The id is free then. Raises ConversationNotFound or StoreUnavailable.
+        The id is free then. With `unless_used_since`, one that was used later or is at work is left alone.
+        Raises ConversationNotFound or StoreUnavailable.
         """
         while (other := self._deleting.get(conversation_id)) is not None:
             await other.wait()
         self._deleting[conversation_id] = done = asyncio.Event()
         try:
-            stored = await self.store.load(self.tenant, conversation_id)
-            actor = self._actors.pop(conversation_id, None)
+            stored = await self.store.summary(self.tenant, conversation_id)
+            actor = self._actors.get(conversation_id)
+            if unless_used_since is not None and (
+                (actor is not None and not actor.at_rest)
+                or (stored is not None and stored.last_used_at >= unless_used_since)
+            ):
+                return
+            self._actors.pop(conversation_id, None)
             record = actor.record if actor is not None else Record.of(stored) if stored is not None else None
             if record is None:
                 raise _not_found(conversation_id)
@@ -228,14 +267,12 @@ class SessionManager:
 
     async def delete_unused(self, moment: float) -> None:
         """Delete the conversations that were last used before then, but for those that are at work."""
-        while names := await self.store.unused_since(self.tenant, moment, limit=100):
-            busy = {name for name in names if (actor := self._actors.get(name)) is not None and not actor.at_rest}
+        seen: set[str] = set()
+        while names := set(await self.store.unused_since(self.tenant, moment, limit=100)) - seen:
+            seen |= names
             for name in names:
-                if name not in busy:
-                    with contextlib.suppress(ConversationNotFound):
-                        await self.delete(name)
-            if len(busy) == len(names):
-                return
+                with contextlib.suppress(ConversationNotFound):
+                    await self.delete(name, unless_used_since=moment)
 
     # For /stats
 
@@ -309,6 +346,7 @@ class SessionManager:
         del self._by_key[actor.key]
         if self._actors.get(actor.record.conversation_id) is actor:
             del self._actors[actor.record.conversation_id]
+            self._placed.pop(actor.record.conversation_id, None)
         place = actor.record.place
         if not actor.kept and place is not None and actor.state is not State.CLOSED:
             self.tasks.spawn(asyncio.to_thread(self.launcher.forget, place), f"forget-{place}")
@@ -339,22 +377,25 @@ class SessionManager:
             if actor.state is State.IDLE and actor.idle_since <= oldest:
                 actor.post(ev.StopWanted(StopReason.IDLE))
 
-    def pids(self) -> dict[str, int]:
-        """The live processes, by their conversation's internal id."""
-        return {actor.key: actor.pid for actor in self._live() if actor.pid is not None}
+    def pids(self) -> list[int]:
+        """The live processes of conversations."""
+        return [actor.pid for actor in self._live() if actor.pid is not None]
 
-    def bound(self, processes: int, too_large: set[str]) -> None:
+    def bound(self, processes: int, too_large: set[int]) -> None:
         """Allow at most so many processes, and stop those that are too large as soon as they are idle."""
         self._too_large = too_large
         size = min(processes, self.settings.max_sessions)
         if size != self._pool.size:
-            log.warning("process_limit_changed", limit=size, reason="memory")
+            most = self.settings.max_sessions
+            if (size < most) != (self._pool.size < most):
+                log.warning("process_limit_changed", limit=size, reason="memory")
             self._carry_out(self._pool.resize(size))
+            self.launcher.shrink()
         for actor in self._live():
             self._stop_too_large(actor)
 
     def _stop_too_large(self, actor: Actor) -> None:
-        if actor.key in self._too_large and actor.state is State.IDLE:
+        if actor.pid in self._too_large and actor.state is State.IDLE:
             actor.post(ev.StopWanted(StopReason.MEMORY))
 
     def _live(self) -> list[Actor]:

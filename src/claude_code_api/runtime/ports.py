@@ -141,6 +141,10 @@ class AgentLauncher(Protocol):
         """How many processes the limit leaves to spares; told whenever it changes."""
         ...
 
+    def shrink(self) -> None:
+        """Stop the spares that there is no room for: the limit itself has become smaller."""
+        ...
+
 
 class SparePool(Protocol):
     """The spares, as far as others need to know of them."""
@@ -156,10 +160,14 @@ class SparePool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A conversation's last answer, when it is not known to have reached its client; `fingerprint` is its request's."""
+    """A conversation's last answer, when it is not known to have reached its client.
+
+    `fingerprint` is its request's; `finished_at` is in Unix seconds.
+    """
 
     turn_id: str
     fingerprint: str
+    finished_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +236,7 @@ class BeganTurn:
 class CompletedTurn:
     """A turn that was answered, and where its conversation can be resumed from now on.
 
+    `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed.
     `lineage` identifies the history that the conversation holds now, None when nobody may find it that way; `entries`
     is what its transcript gained.
     """
@@ -243,6 +252,7 @@ class CompletedTurn:
     usage: Usage
     cost_usd: float
     binding: Binding | None
+    is_new_session: bool
     lineage: str | None
     entries: tuple[Entry, ...]
 
@@ -252,6 +262,10 @@ class Store(Protocol):
 
     async def load(self, tenant: str, conversation_id: str) -> StoredConversation | None:
         """A conversation that has a completed turn, with its history."""
+        ...
+
+    async def summary(self, tenant: str, conversation_id: str) -> StoredConversation | None:
+        """The same without its history."""
         ...
 
     async def page(self, tenant: str, *, before: tuple[float, str] | None, limit: int) -> list[StoredConversation]:

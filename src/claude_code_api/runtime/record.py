@@ -93,6 +93,7 @@ class Record:
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
+            is_new_session=self.binding is not None and self.binding.cli_session_id != agent.cli_session_id,
             lineage=None if turn.input.named else lineage(profile.system, history),
             entries=agent.entries,
         )
@@ -104,4 +105,4 @@ class Record:
         self.usage += done.usage
         self.cost_stored += done.cost_usd
         self.last_used_at = time.time()
-        self.unread = Unread(turn.id, turn.mark.fingerprint)
+        self.unread = Unread(turn.id, turn.mark.fingerprint, self.last_used_at)

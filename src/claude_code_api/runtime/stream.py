@@ -29,6 +29,11 @@ class TurnStream:
             for call in self._on_end:
                 call()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last event is there."""
+        return self._ended
+
     def on_end(self, call: Callable[[], None]) -> None:
         """Call `call` when the turn ends; at once when it has."""
         if self._ended:

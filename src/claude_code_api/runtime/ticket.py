@@ -17,6 +17,7 @@ class Running:
 
     conversation_id: str
     turn_id: str
+    fingerprint: str
     created_at: float
     stream: TurnStream
     replayed: bool
@@ -60,6 +61,8 @@ class Ticket:
     def delivered(self) -> None:
         """The whole answer was sent to a client that was there."""
         if not self._left:
+            self._left = True
+            self._running.readers -= 1
             self._running.delivered()
 
     def abandon(self) -> None:

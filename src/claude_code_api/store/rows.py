@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from claude_code_api.core.turn import Message, Usage
-from claude_code_api.runtime.ports import Binding, StoredConversation, Unread
+from claude_code_api.runtime.ports import Binding, StoredConversation
 
 RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
 """What a turn's `status` can be."""
@@ -19,10 +19,8 @@ NOTHING: dict[str, Any] = {"role": "user", "content": []}
 TOTALS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens", "cost_usd")
 
 
-def conversation_of(
-    row: Row[Any], history: tuple[Message, ...] = (), unread: Unread | None = None
-) -> StoredConversation:
-    """A conversation's row, with what belongs to it."""
+def conversation_of(row: Row[Any]) -> StoredConversation:
+    """A conversation's row, without what belongs to it."""
     bound = row.cli_session_id is not None and row.leaf is not None
     return StoredConversation(
         key=row.key,
@@ -39,8 +37,8 @@ def conversation_of(
         created_at=row.created_at,
         last_used_at=row.last_used_at,
         epoch=row.epoch,
-        history=history,
-        unread=unread,
+        history=(),
+        unread=None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, Engine, delete, func, select, tuple_
 
@@ -34,6 +35,10 @@ class SqlStore:
     async def load(self, tenant: str, conversation_id: str) -> StoredConversation | None:
         """A conversation with its history, None when there is none."""
         return await self._database.read(lambda connection: _load(connection, tenant, conversation_id))
+
+    async def summary(self, tenant: str, conversation_id: str) -> StoredConversation | None:
+        """The same without its history."""
+        return await self._database.read(lambda connection: _summary(connection, tenant, conversation_id))
 
     async def page(self, tenant: str, *, before: tuple[float, str] | None, limit: int) -> list[StoredConversation]:
         """Conversations with a completed turn, the newest first, without their histories."""
@@ -120,15 +125,17 @@ class SqlStore:
         return TranscriptStore(self._database, key, epoch)
 
 
+def _summary(connection: Connection, tenant: str, conversation_id: str) -> StoredConversation | None:
+    mine = (conversation.c.tenant == tenant, conversation.c.conversation_id == conversation_id)
+    row = connection.execute(select(conversation).where(*mine, conversation.c.turns > 0)).one_or_none()
+    return None if row is None else conversation_of(row)
+
+
 def _load(connection: Connection, tenant: str, conversation_id: str) -> StoredConversation | None:
-    row = connection.execute(
-        select(conversation).where(
-            conversation.c.tenant == tenant, conversation.c.conversation_id == conversation_id, conversation.c.turns > 0
-        )
-    ).one_or_none()
-    if row is None:
+    found = _summary(connection, tenant, conversation_id)
+    if found is None:
         return None
-    return conversation_of(row, history(connection, row.key), _unread(connection, row.key))
+    return replace(found, history=history(connection, found.key), unread=_unread(connection, found.key))
 
 
 def history(connection: Connection, key: str) -> tuple[Message, ...]:
@@ -148,9 +155,9 @@ def history(connection: Connection, key: str) -> tuple[Message, ...]:
 
 def _unread(connection: Connection, key: str) -> Unread | None:
     row = connection.execute(
-        select(turn.c.id, turn.c.fingerprint, turn.c.delivered)
+        select(turn.c.id, turn.c.fingerprint, turn.c.delivered, turn.c.finished_at)
         .where(turn.c.conversation_key == key, turn.c.status == COMPLETED)
         .order_by(turn.c.number.desc())
         .limit(1)
     ).one_or_none()
-    return None if row is None or row.delivered else Unread(row.id, row.fingerprint)
+    return None if row is None or row.delivered else Unread(row.id, row.fingerprint, row.finished_at)

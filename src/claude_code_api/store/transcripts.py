@@ -63,6 +63,12 @@ def load(connection: Connection, key: str, session_id: str) -> list[Entry]:
     return [Entry(row.subpath, row.entry) for row in rows]
 
 
+def forget_others(connection: Connection, key: str, session_id: str) -> None:
+    """Forget every session of a conversation but this one."""
+    rows = transcript_entry.c
+    connection.execute(delete(transcript_entry).where(rows.conversation_key == key, rows.session_id != session_id))
+
+
 class TranscriptStore:
     """The agent SDK's `SessionStore` for one conversation, written to by one generation of its process.
 

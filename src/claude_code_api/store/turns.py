@@ -147,10 +147,21 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
             "finished_at": now,
         },
     )
+    if completed.is_new_session:
+        _forget_what_was_replaced(connection, completed)
     if completed.binding is not None:
         of = transcripts.Of(completed.key, completed.place, completed.binding.cli_session_id)
         transcripts.append(connection, of, completed.entries)
     return True
+
+
+def _forget_what_was_replaced(connection: Connection, completed: CompletedTurn) -> None:
+    """Copies of sessions that were left behind, and histories that a later one replaced: nobody reads them again."""
+    session = completed.binding.cli_session_id if completed.binding else ""
+    transcripts.forget_others(connection, completed.key, session)
+    forks = (turn.c.conversation_key == completed.key, turn.c.status == COMPLETED, turn.c.base.is_not(None))
+    last = connection.scalar(select(func.max(turn.c.number)).where(*forks))
+    connection.execute(update(turn).where(*forks, turn.c.number < (last or 0)).values(base=None))
 
 
 def end(connection: Connection, turn_id: str, error_code: str) -> None:
