@@ -217,9 +217,10 @@ def test_when_all_have_left_the_turn_ends_and_the_key_is_free(gateway: Gateway, 
 
 def test_a_turn_that_failed_gives_its_key_free(gateway: Gateway, model: Model) -> None:
     text_of(gateway.ask("hello", "failing"))
-    for count in (1, 2):
+    for _ in range(2):
+        before = len(model.asked("failing-check"))
         assert keyed(gateway, "failing-1", "failing-check [[offline: error 400]]", "failing").status_code == 400
-        assert len(model.asked("failing-check")) == count
+        assert len(model.asked("failing-check")) > before
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(keyed, gateway, "killed-1", f"killed-check {SLOW}", "failing") for _ in range(2)]
         eventually(lambda: bool(model.asked("killed-check")))

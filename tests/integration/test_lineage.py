@@ -46,9 +46,9 @@ def test_a_history_goes_on_with_its_conversation(gateway: Gateway, model: Model)
     name = answers[0].headers["X-Conversation-ID"]
     assert gateway.session(name)["turns"] == 3
     assert text_of(chat.say("List everything?")) == "You asked me to remember: w0, w1, w2."
-    assert model.dialogue("stays-2:") == [
-        (message["role"], message["content"]) for message in chat.messages[1:] if "w2" not in message["content"]
-    ][:4] + [("user", "stays-2: remember the word w2.")]
+    sent = [(message["role"], message["content"]) for message in chat.messages[1:6]]
+    assert model.dialogue("stays-2:") == sent
+    assert [role for role, _ in sent] == ["user", "assistant", "user", "assistant", "user"]
 
 
 def test_a_history_finds_its_conversation_without_a_process(gateway: Gateway) -> None:
@@ -126,7 +126,7 @@ def test_two_at_once_on_one_history_go_separate_ways(gateway: Gateway, model: Mo
     name = chat.say("parted-1: remember the word kiwi.").headers["X-Conversation-ID"]
     other = chat.copy()
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(chat.say, "parted-slow: remember the word plum. [[offline: delay 8]]")
+        slow = pool.submit(chat.say, "parted-slow: remember the word plum. [[offline: delay 5]]")
         eventually(lambda: bool(model.asked("parted-slow")))
         fast = other.say("parted-fast: list everything?")
         assert not slow.done()
