@@ -14,7 +14,7 @@ from claude_code_api.errors import ConfigError
 
 @contextlib.contextmanager
 def lock(data_dir: Path, *, refusal: str | None = None) -> Iterator[None]:
-    """Keep others out of the data directory. Raises ConfigError, with the words of `refusal`, when a server is in it."""
+    """Keep others out of the data directory. Raises ConfigError, in the words of `refusal`, when one is in it."""
     import fcntl
 
     try:
