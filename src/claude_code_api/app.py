@@ -31,13 +31,12 @@ from claude_code_api.runtime.manager import ManagerSettings, SessionManager
 from claude_code_api.runtime.memory import default_ceiling
 from claude_code_api.runtime.orphans import stop_orphans
 from claude_code_api.runtime.watchdog import Limits
-from claude_code_api.store.database import sqlite_engine
+from claude_code_api.store.database import FILE_NAME, sqlite_engine
 from claude_code_api.store.migrate import prepare
 from claude_code_api.store.sql import SqlStore
 
 log = structlog.get_logger(__name__)
 
-DATABASE = "conversations.db"
 _SWEEP_BATCH = 500
 _EXPOSED = (
     *("X-Request-ID", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params"),
@@ -71,7 +70,7 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
         record = home / "instance"
         if stopped := await asyncio.to_thread(stop_orphans, record, variable=INSTANCE_VARIABLE, instance=instance):
             log.warning("orphans_stopped", processes=stopped, reason="an earlier server was killed with its guard")
-        store = SqlStore(sqlite_engine(home / DATABASE))
+        store = SqlStore(sqlite_engine(home / FILE_NAME))
         if (cut := await store.open()) > 0:
             log.warning("turns_interrupted", count=cut, reason="an earlier server ended during them")
         guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
@@ -105,7 +104,7 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
 
 def prepare_data(settings: Settings, *, offline: bool) -> None:
     """Bring the stored conversations to this version. Raises ConfigError when they cannot be used."""
-    prepare(settings.home(offline=offline) / DATABASE)
+    prepare(settings.home(offline=offline) / FILE_NAME)
 
 
 def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

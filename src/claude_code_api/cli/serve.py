@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.panel import Panel
 
 from claude_code_api.claude.launch import credentials_in
+from claude_code_api.cli.lock import lock
 from claude_code_api.config import Settings, load, unsupported_platform
 from claude_code_api.errors import ConfigError
 from claude_code_api.observe import logging
@@ -52,7 +53,7 @@ def serve(
     logging.configure(style=settings.log.format, level=settings.log.level)
     if offline_without_credentials and not offline:
         offline = not credentials_in(os.environ) and not settings.claude.base_url
-    with _bind(settings) as listener, _lock(settings.server.data_dir):
+    with _bind(settings) as listener, lock(settings.server.data_dir):
         address = f"http://{_bracketed(settings.server.host)}:{listener.getsockname()[1]}"
         if not offline:
             _refuse_loop(settings, listener.getsockname()[1])
@@ -137,24 +138,6 @@ def _bind(settings: Settings) -> Iterator[socket.socket]:
         yield listener
     finally:
         listener.close()
-
-
-@contextlib.contextmanager
-def _lock(data_dir: Path) -> Iterator[None]:
-    """Keep a second server out of the data directory; the lock goes with the process, however it ends."""
-    import fcntl
-
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = (data_dir / "lock").open("w")
-    except OSError as error:
-        raise ConfigError(f"[server] data_dir: {data_dir} cannot be used: {error.strerror}.") from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(f"Another server uses {data_dir}. Stop it, or choose another --data-dir.") from error
-        yield
 
 
 def _refuse_loop(settings: Settings, port: int) -> None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 LOCK_WAIT_S = 5.0
+FILE_NAME = "conversations.db"
 
 
 def sqlite_engine(path: Path) -> Engine:

@@ -35,9 +35,7 @@ def prepare(path: Path) -> None:
         engine = sqlite_engine(path)
         upgrade(engine)
     except CommandError as error:
-        raise ConfigError(
-            f"{path} was written by a newer version of Claude Code API. Install that version, or restore a backup."
-        ) from error
+        raise ConfigError(newer(path)) from error
     except SQLAlchemyError as error:
         raise ConfigError(
             f"{path} cannot be used: {reason_of(error)}. `claude-code-api db check` says more; a file made by "
@@ -50,6 +48,11 @@ def prepare(path: Path) -> None:
             engine.dispose()
 
 
+def newer(path: Path) -> str:
+    """What to tell somebody whose database has a schema that this version does not know."""
+    return f"{path} was written by a newer version of Claude Code API. Install that version, or restore a backup."
+
+
 def revision(connection: Connection) -> str | None:
     """The schema that a database has, None for none yet."""
     return MigrationContext.configure(connection).get_current_revision()
@@ -58,6 +61,11 @@ def revision(connection: Connection) -> str | None:
 def newest() -> str | None:
     """The schema of this version."""
     return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def is_known(schema: str) -> bool:
+    """Whether this version knows a schema; one that it does not know was made by a newer version."""
+    return any(script.revision == schema for script in ScriptDirectory.from_config(_config()).walk_revisions())
 
 
 def _config() -> Config:
