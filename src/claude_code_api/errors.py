@@ -119,6 +119,8 @@ class StartFailed(GatewayError):
 class StartTimedOut(StartFailed):
     """A process was started and was not ready in time."""
 
+    code = "process_start_timeout"
+
 
 class ProcessDied(GatewayError):
     """The Claude Code process ended in the middle of the turn."""

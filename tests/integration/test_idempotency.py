@@ -336,3 +336,16 @@ def _mark_undelivered(gateway: Gateway, *names: str) -> None:
                 (name,),
             )
     database.close()
+
+
+def test_a_key_of_its_own_says_that_it_is_another_request(start_gateway: Start, model: Model) -> None:
+    gateway = start_gateway()
+    text = "keyed-check. Remember the word kiwi."
+    text_of(gateway.ask(text, "keyed"))
+    _mark_undelivered(gateway, "keyed")
+    gateway.restart(signal.SIGKILL)
+    body = json.dumps(body_of(text, "keyed"))
+    for replayed in (None, "true"):
+        answer = gateway.http.post("/v1/chat/completions", content=body, headers={**_JSON, "Idempotency-Key": "own"})
+        assert answer.headers.get("Idempotent-Replayed") == replayed
+    assert (len(model.asked("keyed-check.")), gateway.session("keyed")["turns"]) == (2, 2)

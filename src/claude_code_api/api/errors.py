@@ -28,6 +28,7 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.StoreUnavailable: (503, "server_error"),
     err.TurnCancelled: (409, "invalid_request_error"),
     err.TurnTimeout: (504, "server_error"),
+    err.StartTimedOut: (504, "server_error"),
     err.StartFailed: (503, "server_error"),
     err.ProcessDied: (502, "server_error"),
     err.UpstreamAuthFailed: (401, "authentication_error"),
