@@ -65,7 +65,7 @@ class Janitor:
         taken = await asyncio.to_thread(measure, [*self._manager.pids(), *self._spares.pids()])
         too_large = {pid for pid, size in taken.groups.items() if size > self._settings.process_memory}
         most = affordable(len(taken.groups), taken.total, self._settings.total_memory)
-        self._manager.bound(most, too_large)
+        self._manager.slots.bound(most, too_large)
 
     async def _retain(self) -> None:
         """Delete what is older than it may become; not in the hour after the clock was seen to be set."""

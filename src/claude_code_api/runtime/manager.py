@@ -17,7 +17,6 @@ import structlog
 from claude_code_api.core import events as ev
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.events import StopReason
-from claude_code_api.core.pool import Decision, SlotPool
 from claude_code_api.core.session import WITH_PROCESS, State
 from claude_code_api.core.turn import TurnInput
 from claude_code_api.errors import ConversationInUse, ConversationNotFound, ShuttingDown
@@ -26,6 +25,7 @@ from claude_code_api.runtime.answers import Answers
 from claude_code_api.runtime.host import RequestMark, Turn
 from claude_code_api.runtime.ports import AgentLauncher, Store, StoredConversation
 from claude_code_api.runtime.record import Record
+from claude_code_api.runtime.slots import Slots
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.ticket import Running, Ticket
@@ -67,12 +67,16 @@ class SessionManager:
         self._answers = Answers(store, self.tasks, self.tenant, self._note_delivered)
         self._placed: dict[str, Running] = {}
         self._loading: dict[str, asyncio.Event] = {}
-        self._pool = SlotPool(settings.max_sessions, settings.max_waiting)
         self._actors: dict[str, Actor] = {}
         self._by_key: dict[str, Actor] = {}
+        self.slots = Slots(
+            launcher,
+            self._by_key,
+            most=settings.max_sessions,
+            max_waiting=settings.max_waiting,
+            wait_s=settings.slot_wait_s,
+        )
         self._deleting: dict[str, asyncio.Event] = {}
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._too_large: set[int] = set()
         self._draining = False
         self._quiet = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,7 +84,7 @@ class SessionManager:
     def start(self) -> None:
         """Begin, on the running event loop."""
         self._loop = asyncio.get_running_loop()
-        self.launcher.set_room(self._pool.size)
+        self.slots.open()
 
     # For requests
 
@@ -285,57 +289,25 @@ class SessionManager:
         counts[State.HIBERNATED] = max(0, stored - sum(actor.kept for actor in self._by_key.values()))
         return counts
 
-    @property
-    def processes(self) -> int:
-        """Process slots in use, stopping processes included."""
-        return self._pool.held
-
-    @property
-    def process_limit(self) -> int:
-        """Most processes at present: `max_sessions`, or what the memory allows."""
-        return self._pool.size
-
-    @property
-    def waiting_for_slot(self) -> int:
-        """Conversations that wait for a process slot."""
-        return self._pool.waiting
-
     # For actors
 
     def acquire(self, actor: Actor) -> None:
         """Queue the actor for a slot."""
-        decision = self._pool.request(actor.key)
-        if decision is None:
-            actor.post(ev.WaitExpired())
-            return
-        loop = asyncio.get_running_loop()
-        self._timers[actor.key] = loop.call_later(self.settings.slot_wait_s, self._expire, actor)
-        self._carry_out(decision)
-
-    def _expire(self, actor: Actor) -> None:
-        self._timers.pop(actor.key, None)
-        self._pool.cancel(actor.key)
-        actor.post(ev.WaitExpired())
+        self.slots.acquire(actor)
 
     def cancel_acquire(self, actor: Actor) -> None:
         """Take the actor out of the queue."""
-        self._stop_timer(actor.key)
-        self._carry_out(self._pool.cancel(actor.key))
+        self.slots.cancel(actor)
 
     def release(self, actor: Actor) -> None:
         """The actor's process is gone."""
-        self._carry_out(self._pool.release(actor.key))
+        self.slots.release(actor)
         self._note_quiet()
 
     def changed(self, actor: Actor) -> None:
-        """Keep the pool's view of an actor true, and drop an actor that has nothing to keep."""
-        if actor.state is State.IDLE:
-            self._carry_out(self._pool.mark_idle(actor.key))
-            self._stop_too_large(actor)
-        elif actor.state in {State.STOPPING, State.CLOSING}:
-            self._carry_out(self._pool.mark_leaving(actor.key))
-        elif actor.state in WITH_PROCESS:
-            self._carry_out(self._pool.mark_busy(actor.key))
+        """Keep the slots' view of an actor true, and drop an actor that has nothing to keep."""
+        if actor.state in WITH_PROCESS:
+            self.slots.changed(actor)
         elif actor.state is State.CLOSED or actor.resting:
             self._drop(actor)
 
@@ -351,23 +323,6 @@ class SessionManager:
         if not actor.kept and place is not None and actor.state is not State.CLOSED:
             self.tasks.spawn(asyncio.to_thread(self.launcher.forget, place), f"forget-{place}")
 
-    def _carry_out(self, decision: Decision) -> None:
-        self.launcher.set_room(0 if self._draining else self._pool.size - self._pool.held)
-        for key in decision.grant:
-            self._stop_timer(key)
-            actor = self._by_key.get(key)
-            if actor is None:
-                self._carry_out(self._pool.release(key))
-            else:
-                actor.post(ev.SlotGranted())
-        for key in decision.evict:
-            if (actor := self._by_key.get(key)) is not None:
-                actor.post(ev.StopWanted(StopReason.EVICTED))
-
-    def _stop_timer(self, key: str) -> None:
-        if (timer := self._timers.pop(key, None)) is not None:
-            timer.cancel()
-
     # Idleness and the end
 
     def stop_idle(self, seconds: float) -> None:
@@ -381,23 +336,6 @@ class SessionManager:
         """The live processes of conversations."""
         return [actor.pid for actor in self._live() if actor.pid is not None]
 
-    def bound(self, processes: int, too_large: set[int]) -> None:
-        """Allow at most so many processes, and stop those that are too large as soon as they are idle."""
-        self._too_large = too_large
-        size = min(processes, self.settings.max_sessions)
-        if size != self._pool.size:
-            most = self.settings.max_sessions
-            if (size < most) != (self._pool.size < most):
-                log.warning("process_limit_changed", limit=size, reason="memory")
-            self._carry_out(self._pool.resize(size))
-            self.launcher.shrink()
-        for actor in self._live():
-            self._stop_too_large(actor)
-
-    def _stop_too_large(self, actor: Actor) -> None:
-        if actor.pid in self._too_large and actor.state is State.IDLE:
-            actor.post(ev.StopWanted(StopReason.MEMORY))
-
     def _live(self) -> list[Actor]:
         return list(self._by_key.values())
 
@@ -408,15 +346,15 @@ class SessionManager:
         """
         if not self._draining:
             self._draining = True
-            log.info("draining", processes=self.processes)
-            self.launcher.set_room(0)
+            log.info("draining", processes=self.slots.held)
+            self.slots.close()
             for actor in self._live():
                 actor.post(ev.Drained())
             self._note_quiet()
             self.tasks.spawn(self._cut_after_grace(), "grace")
 
     def _note_quiet(self) -> None:
-        if self._draining and not self.processes:
+        if self._draining and not self.slots.held:
             self._quiet.set()
 
     def begin_drain_soon(self) -> None:
