@@ -178,15 +178,6 @@ def test_a_conversation_that_was_not_used_for_long_is_deleted_for_good(start_gat
     assert "Idempotent-Replayed" not in anew.headers
 
 
-def test_retention_counts_in_fractions_of_days(start_gateway: Start) -> None:
-    gateway = start_gateway({"store__retain_days": 0.00002})
-    text_of(gateway.ask("Remember the number 42.", "brief"))
-    time.sleep(2)
-    gateway.restart(signal.SIGTERM)
-    eventually(lambda: gateway.http.get("/v1/sessions").json()["data"] == [])
-    eventually(lambda: list((gateway.data / "default" / "sessions").iterdir()) == [])
-
-
 # Left behind
 
 
@@ -200,10 +191,10 @@ def test_what_a_server_left_behind_with_its_guard_is_stopped_by_the_next(start_g
             for child in psutil.Process(gateway.process.pid).children()
             if any(part.endswith("guard_child.py") for part in child.cmdline())
         ]
+        os.kill(pid, signal.SIGSTOP)  # one that runs may end by itself 2 s after its pipes were closed
         guard.kill()
         gateway.process.kill()
         gateway.process.wait()
-        time.sleep(0.5)
         assert runs(pid)
         gateway.restart(signal.SIGKILL)
         eventually(lambda: not runs(pid))

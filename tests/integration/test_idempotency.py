@@ -144,8 +144,7 @@ def test_two_at_once_share_one_turn(gateway: Gateway, model: Model, stream: bool
     assert gateway.session(name)["turns"] == 2
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("leaver", ["first", "second"])
+@pytest.mark.parametrize(("leaver", "stream"), [("first", True), ("second", False)])
 def test_one_of_two_leaves_and_the_other_gets_the_whole_answer(
     gateway: Gateway, model: Model, leaver: str, stream: bool
 ) -> None:
