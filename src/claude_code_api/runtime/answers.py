@@ -39,6 +39,7 @@ _FLUSH_S = 0.25
 class _Once:
     fingerprint: str
     running: asyncio.Task[Running]
+    waiting: int = 0
 
 
 class Answers:
@@ -65,10 +66,13 @@ class Answers:
             once = _Once(mark.fingerprint, self._tasks.spawn(self._find_or_run(key, mark, run), f"once-{key}"))
             self._once[key] = once
         _check(once.fingerprint, mark.fingerprint)
+        once.waiting += 1
         try:
             running = await asyncio.shield(once.running)
         except asyncio.CancelledError:
-            once.running.add_done_callback(_cut_unread)
+            once.waiting -= 1
+            if not once.waiting:
+                once.running.add_done_callback(_cut_unread)
             raise
         return Ticket(running)
 
@@ -141,7 +145,7 @@ def _check(fingerprint: str, other: str) -> None:
 
 
 def _cut_unread(task: asyncio.Task[Running]) -> None:
-    """The only client left before its turn was even placed."""
+    """Every client left before the turn was even placed."""
     if not task.cancelled() and task.exception() is None and not task.result().readers:
         task.result().cut()
 
