@@ -1,6 +1,7 @@
 """The server's end of the guard: tells it which process groups are ours.
 
-Closed pipes do not stop a Claude Code child in the middle of a turn, so when the server is killed somebody else has to. See `guard_child.py`.
+Closed pipes do not stop a Claude Code child in the middle of a turn, so when the server is killed somebody else has to.
+See `guard_child.py`.
 """
 
 from __future__ import annotations
