@@ -412,3 +412,15 @@ async def test_a_session_that_is_left_behind_takes_its_copy_along_and_what_it_re
     database = sqlite3.connect(tmp_path / "store.db")
     assert database.execute("SELECT count(*) FROM turn WHERE base IS NOT NULL").fetchone() == (1,)
     database.close()
+
+
+async def test_what_was_deleted_is_not_in_the_file_any_more(store: SqlStore, tmp_path: Path) -> None:
+    secret = "a most peculiar secret"
+    turn = began("a", secret)
+    await store.begin(turn)
+    await store.complete(completed(turn, entries=(Entry("", {"type": "user", "uuid": "1", "text": secret}),)))
+    await take_turn(store, began("b", "something else"))
+    assert secret.encode() in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    await store.delete("a")
+    await store.close()
+    assert secret.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
