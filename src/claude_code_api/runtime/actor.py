@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import assert_never
+from collections.abc import Coroutine
+from typing import Any, assert_never
 
 import structlog
 
@@ -266,9 +267,7 @@ class Actor:
         self._starting, epoch = None, self._starting_epoch
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
-            self._start_error = error if isinstance(error, GatewayError) else None
-            if error is not None and self._start_error is None:
-                self._start_error = _defect()
+            self._start_error = None if error is None else _own(error)
             self.post(ev.StartFailed(epoch))
             return
         self._agent = task.result()
@@ -304,20 +303,25 @@ class Actor:
             self._host.stats.counts["reused"] += 1
             self._tell("session_reused", request_id=turn.mark.request_id)
         turn.stream.put(TurnStarted(turn.start))
-        self._host.tasks.spawn(self._run(turn, self._agent, self._session.epoch), f"turn-{turn.id}")
+        self._spawn_for(turn, self._session.epoch, self._run(turn, self._agent, self._session.epoch), "turn")
+
+    def _spawn_for(self, turn: Turn, epoch: int, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Start what a turn needs done; if that fails, so does the turn."""
+
+        def done(task: asyncio.Task[None]) -> None:
+            if self._committing is task:
+                self._committing = None
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._emitted(turn, epoch, TurnFailed(_own(error)))
+
+        task = self._host.tasks.spawn(work, f"{name}-{turn.id}")
+        task.add_done_callback(done)
+        return task
 
     async def _run(self, turn: Turn, agent: Agent, epoch: int) -> None:
         """Record the turn, send it, and watch over it."""
-        try:
-            began = self.record.began(turn, agent, epoch=epoch, tenant=self._host.tenant, context=self._context)
-            await self._host.store.begin(began)
-        except GatewayError as error:
-            self._emitted(turn, epoch, TurnFailed(error))
-            return
-        except Exception:  # noqa: BLE001 - a defect must not leave the client waiting for ever
-            _log.exception("begin_failed", conversation_id=self.record.conversation_id)
-            self._emitted(turn, epoch, TurnFailed(_defect()))
-            return
+        began = self.record.began(turn, agent, epoch=epoch, tenant=self._host.tenant, context=self._context)
+        await self._host.store.begin(began)
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
         agent.send(turn.id, turn.input.new.content, lambda event: self._emitted(turn, epoch, event))
@@ -332,7 +336,7 @@ class Actor:
             return  # the answer is complete: nothing that its process still says changes that
         now = asyncio.get_running_loop().time()
         if isinstance(event, TurnCompleted):
-            self._committing = self._host.tasks.spawn(self._commit(turn, epoch, event), f"commit-{turn.id}")
+            self._committing = self._spawn_for(turn, epoch, self._commit(turn, epoch, event), "commit")
         elif isinstance(event, TurnFailed):
             self._host.stats.counts["failed"] += 1
             self._tell("turn_failed", request_id=turn.mark.request_id, code=event.error.code)
@@ -353,18 +357,8 @@ class Actor:
         self._account(agent)
         history = [*self._context, turn.input.new, *event.messages]
         done = self.record.completed(turn, event, agent, epoch=epoch, profile=self._profile, history=history)
-        try:
-            if not await self._host.store.complete(done):
-                raise ConversationDeleted("The conversation was deleted.")
-        except GatewayError as error:
-            self._committing = None
-            self._emitted(turn, epoch, TurnFailed(error))
-            return
-        except Exception:  # noqa: BLE001 - a defect must not leave the client waiting for ever
-            _log.exception("commit_failed", conversation_id=self.record.conversation_id)
-            self._committing = None
-            self._emitted(turn, epoch, TurnFailed(_defect()))
-            return
+        if not await self._host.store.complete(done):
+            raise ConversationDeleted("The conversation was deleted.")
         self._committing = None
         agent.note_stored(len(done.entries))
         self._session.resumable = True
@@ -407,8 +401,7 @@ class Actor:
 
     def _fail(self, turn: Turn, error: GatewayError) -> None:
         if turn.sent_at is not None:
-            ending = self._host.store.end(turn.id, error_code=error.code)
-            self._host.tasks.spawn(ending, f"end-{turn.id}", detached=True)
+            self._host.aftermath.ended(turn.id, error_code=error.code)
         self._end(turn, TurnFailed(error))
 
     def _end(self, turn: Turn, event: TurnEvent) -> None:
@@ -426,6 +419,11 @@ _COUNTED = {
     StopReason.MEMORY: "too_large",
     StopReason.HIBERNATED: "hibernated",
 }
+
+
+def _own(error: BaseException) -> GatewayError:
+    """What a client is told of it; the log has the rest of what nobody foresaw."""
+    return error if isinstance(error, GatewayError) else _defect()
 
 
 def _defect() -> GatewayError:

@@ -1,17 +1,16 @@
 """Answers that can be had again: for an Idempotency-Key, and those that never reached their client.
 
-Owns which turns run under a key, and which answers were delivered. A key's first request runs; others with the same
+Owns which turns run under a key. A key's first request runs; others with the same
 key join it while it runs, and get its stored answer for a day. A turn that fails gives its key free.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-
-import structlog
 
 from claude_code_api.core.turn import (
     AnswerStarted,
@@ -20,19 +19,15 @@ from claude_code_api.core.turn import (
     TurnEvent,
     TurnStarted,
 )
-from claude_code_api.errors import GatewayError, IdempotencyKeyReused
+from claude_code_api.errors import IdempotencyKeyReused
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.ports import Store, StoredAnswer
 from claude_code_api.runtime.stream import TurnStream
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.ticket import Running, Ticket
 
-log = structlog.get_logger(__name__)
-
 KEPT_S = 24 * 3600.0
 """How long an answer can be asked for again by its key."""
-
-_FLUSH_S = 0.25
 
 
 @dataclass
@@ -43,7 +38,8 @@ class _Once:
 
 
 class Answers:
-    """Lives on one event loop. `tenant` is whose keys these are; `delivered` is told of a replay that arrived."""
+    """Lives on one event loop. `tenant` is whose keys these are; `delivered` is told the conversation and the turn of a
+    replay that arrived."""
 
     def __init__(self, store: Store, tasks: Tasks, tenant: str, delivered: Callable[[str, str], None]) -> None:
         self._store = store
@@ -51,8 +47,6 @@ class Answers:
         self._tasks = tasks
         self._tenant = tenant
         self._once: dict[str, _Once] = {}
-        self._delivered: set[str] = set()
-        self._flushing = False
 
     async def once(self, mark: RequestMark, run: Callable[[], Awaitable[Running]]) -> Ticket:
         """Run a request, join the one with its key, or give the answer that this one had.
@@ -77,21 +71,13 @@ class Answers:
         return Ticket(running)
 
     async def _find_or_run(self, key: str, mark: RequestMark, run: Callable[[], Awaitable[Running]]) -> Running:
-        own = self._once[key]
-
-        def done() -> None:
-            if self._once.get(key) is own:
-                del self._once[key]
-
-        try:
+        with contextlib.ExitStack() as over:
+            over.callback(self._once.pop, key)
             stored = await self._store.keyed_answer(self._tenant, key, since=time.time() - KEPT_S)
             if stored is not None:
                 _check(stored.fingerprint, mark.fingerprint)
             running = await run() if stored is None else self.replay(stored)
-        except BaseException:
-            done()
-            raise
-        running.stream.on_end(done)
+            running.stream.on_end(over.pop_all().close)
         return running
 
     def replay(self, stored: StoredAnswer) -> Running:
@@ -109,31 +95,6 @@ class Answers:
             cut=lambda: None,
             delivered=lambda: self._tell_delivered(stored.conversation_id, stored.turn_id),
         )
-
-    def is_delivered(self, turn_id: str) -> bool:
-        """Whether an answer is known to have arrived although the store does not say so yet."""
-        return turn_id in self._delivered
-
-    def note_delivered(self, turn_id: str) -> None:
-        """An answer reached its client.
-
-        The store is told a little later, many at a time; if that fails, again with the next.
-        """
-        self._delivered.add(turn_id)
-        if not self._flushing:
-            self._flushing = True
-            self._tasks.spawn(self._flush(), "delivered", detached=True)
-
-    async def _flush(self) -> None:
-        await asyncio.sleep(_FLUSH_S)
-        self._flushing = False
-        told = list(self._delivered)
-        try:
-            await self._store.delivered(told)
-        except GatewayError as error:
-            log.warning("delivery_not_stored", answers=len(told), reason=error.message)
-        else:
-            self._delivered.difference_update(told)
 
 
 def _check(fingerprint: str, other: str) -> None:

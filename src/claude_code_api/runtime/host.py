@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from claude_code_api.core.turn import StartKind, TurnInput
+from claude_code_api.runtime.aftermath import Aftermath
 from claude_code_api.runtime.ports import AgentLauncher, Store
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.stream import TurnStream
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class Host(Protocol):
     """What an actor needs of the manager."""
 
+    aftermath: Aftermath
     launcher: AgentLauncher
     limits: Limits
     stats: Stats

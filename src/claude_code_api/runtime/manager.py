@@ -21,6 +21,7 @@ from claude_code_api.core.session import WITH_PROCESS, State
 from claude_code_api.core.turn import TurnInput
 from claude_code_api.errors import ConversationInUse, ConversationNotFound, ShuttingDown
 from claude_code_api.runtime.actor import Actor
+from claude_code_api.runtime.aftermath import Aftermath
 from claude_code_api.runtime.answers import Answers
 from claude_code_api.runtime.host import RequestMark, Turn
 from claude_code_api.runtime.ports import AgentLauncher, Store, StoredConversation
@@ -64,6 +65,7 @@ class SessionManager:
         self.limits = limits
         self.stats = Stats()
         self.tasks = Tasks()
+        self.aftermath = Aftermath(store, self.tasks)
         self._answers = Answers(store, self.tasks, self.tenant, self._note_delivered)
         self._placed: dict[str, Running] = {}
         self._loading: dict[str, asyncio.Event] = {}
@@ -155,7 +157,7 @@ class SessionManager:
         actor = self._actors.get(conversation_id)
         if actor is not None:
             actor.record.note_delivered(turn_id)
-        self._answers.note_delivered(turn_id)
+        self.aftermath.delivered(turn_id)
 
     async def _find_or_make(self, conversation_id: str | None) -> Actor:
         stored = None
@@ -191,7 +193,7 @@ class SessionManager:
         while True:
             stored = await self.store.load(self.tenant, conversation_id)
             if (deletion := self._deleting.get(conversation_id)) is None:
-                if stored is not None and stored.unread and self._answers.is_delivered(stored.unread.turn_id):
+                if stored is not None and stored.unread and self.aftermath.is_delivered(stored.unread.turn_id):
                     return replace(stored, unread=None)
                 return stored
             await deletion.wait()
@@ -373,6 +375,7 @@ class SessionManager:
         """Drain; returns when no process is left."""
         self.begin_drain()
         await self._quiet.wait()
+        self.aftermath.close()
         await self.tasks.drain()
 
 
