@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -24,8 +25,8 @@ def data(value: Any) -> bytes:
 class EventStream(Response):
     """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends a comment.
 
-    `on_gone` is called when the client leaves, `frames` is then expected to end by itself; `on_sent` when it was there
-    to the end.
+    `on_sent` is called when the client was there to the end; `on_gone` when it leaves, and in any case at the end.
+    `frames` is expected to end by itself then.
     """
 
     def __init__(
@@ -66,16 +67,12 @@ class EventStream(Response):
         async with ClientWatch(receive, self._on_gone):
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             heart = tasks.spawn(beat(), "sse-heartbeat")
-            try:
+            async with contextlib.AsyncExitStack() as end:
+                end.push_async_callback(tasks.cancel)
+                end.enter_context(contextlib.suppress(OSError))
+                end.callback(self._on_gone)
                 async for chunk in self._frames:
                     await body(chunk)
                 heart.cancel()
                 await body(b"", more=False)
                 self._on_sent()
-            except OSError:
-                self._on_gone()
-            except BaseException:
-                self._on_gone()
-                raise
-            finally:
-                await tasks.cancel()

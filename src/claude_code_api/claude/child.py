@@ -7,6 +7,7 @@ still meanwhile: 4 ms and more in a server of this size, for every session at on
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import threading
@@ -36,18 +37,18 @@ class Child:
     async def spawn(cls, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, limit: int) -> Child:
         """Start a child; `limit` bounds a line of its output, in bytes. Raises OSError."""
         popen = _start(argv, env, cwd)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(popen.wait)
+            undo.callback(popen.kill)
             assert popen.stdin is not None
             assert popen.stdout is not None
             assert popen.stderr is not None
             loop = asyncio.get_running_loop()
             transport, protocol = await loop.connect_write_pipe(FlowControlMixin, popen.stdin)
             stdin = asyncio.StreamWriter(transport, protocol, None, loop)
-            return cls(popen, stdin, await _reader(popen.stdout, limit), await _reader(popen.stderr, limit))
-        except BaseException:
-            popen.kill()
-            popen.wait()
-            raise
+            child = cls(popen, stdin, await _reader(popen.stdout, limit), await _reader(popen.stderr, limit))
+            undo.pop_all()
+            return child
 
     def kill(self) -> None:
         """Send SIGKILL; a child that is gone is left alone."""

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Installation, Workplace
-from claude_code_api.claude.process import ClaudeProcess
+from claude_code_api.claude.process import Basis, ClaudeProcess
 from claude_code_api.claude.warm import SpareSettings, WarmPool
 from claude_code_api.errors import StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.ports import Binding, Entry, Launch, Origin, Profile
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Transcript:
-    """What a child goes on from: its session, the entry to go on after (None for a fresh one), its cost so far.
-
-    `size` is in bytes; `entries` are those that the store does not have yet.
-    """
-
-    session: str = field(default_factory=lambda: str(uuid.uuid4()))
-    leaf: str | None = None
-    cost: float = 0.0
-    origin: Origin = Origin.FRESH
-    size: int = 0
-    entries: tuple[Entry, ...] = ()
 
 
 class ClaudeLauncher:
@@ -101,29 +87,20 @@ class ClaudeLauncher:
 
     async def _adopt(self, spare: ClaudeProcess, profile: Profile) -> ClaudeProcess:
         model = None if profile.model == self._spare_profile.model else profile.model
-        try:
-            await spare.initialize(profile.system, model=model, timeout_s=self._start_s)
-        except BaseException:
-            await asyncio.shield(spare.stop(flush=False))
-            await asyncio.to_thread(self.forget, spare.place)
-            raise
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.forget, spare.place)
+            await self._initialize(spare, profile, model=model)
+            undo.pop_all()
         self.warm.proved()
         spare.origin = Origin.SPARE
         return spare
 
     async def _start_spare(self) -> ClaudeProcess:
-        place = Workplace(self._root / _new_place())
-        try:
-            place.create()
-            return await self._spawn(place, self._spare_profile, _Transcript())
-        except BaseException:
-            self.forget(place.root.name)
-            raise
+        with self._workplace(None) as place:
+            return await self._spawn(place, self._spare_profile, Basis())
 
     async def _start_cold(self, launch: Launch) -> ClaudeProcess:
-        place = Workplace(self._root / (launch.place or _new_place()))
-        try:
-            place.create()
+        with self._workplace(launch.place) as place:
             if launch.binding is not None and (basis := await self._transcript(place, launch, launch.binding)):
                 try:
                     return await self._resume(place, launch.profile, basis)
@@ -136,12 +113,19 @@ class ClaudeLauncher:
                 except StartFailed as error:
                     log.warning("resume_failed", place=launch.place, bytes=basis.size, reason=error.message)
             return await self._ready(place, launch.profile, await asyncio.to_thread(_of_history, place, launch))
-        except BaseException:
-            if launch.place is None:
-                self.forget(place.root.name)
-            raise
 
-    async def _transcript(self, place: Workplace, launch: Launch, binding: Binding) -> _Transcript | None:
+    @contextlib.contextmanager
+    def _workplace(self, name: str | None) -> Iterator[Workplace]:
+        """A conversation's directory; a new one goes again when what is done in it fails."""
+        place = Workplace(self._root / (name or uuid.uuid4().hex[:16]))
+        with contextlib.ExitStack() as undo:
+            if name is None:
+                undo.callback(self.forget, place.root.name)
+            place.create()
+            yield place
+            undo.pop_all()
+
+    async def _transcript(self, place: Workplace, launch: Launch, binding: Binding) -> Basis | None:
         """The CLI's own transcript when it is whole, else the stored copy when that is; None: only the history is."""
         found = await asyncio.to_thread(_on_disk, place, binding)
         if found is None:
@@ -150,34 +134,34 @@ class ClaudeLauncher:
             log.warning("transcript_incomplete", place=launch.place, copied=found is not None, entries=len(copy))
         return found
 
-    async def _resume(self, place: Workplace, profile: Profile, basis: _Transcript) -> ClaudeProcess:
+    async def _resume(self, place: Workplace, profile: Profile, basis: Basis) -> ClaudeProcess:
         started = asyncio.get_running_loop().time()
         process = await self._ready(place, profile, basis)
         took = asyncio.get_running_loop().time() - started
         log.info("transcript_resumed", pid=process.pid, bytes=basis.size, ms=round(took * 1000))
         return process
 
-    async def _ready(self, place: Workplace, profile: Profile, basis: _Transcript) -> ClaudeProcess:
+    async def _ready(self, place: Workplace, profile: Profile, basis: Basis) -> ClaudeProcess:
         process = await self._spawn(place, profile, basis)
-        try:
-            await process.initialize(profile.system, timeout_s=self._start_s)
-        except BaseException:
-            await asyncio.shield(process.stop(flush=False))
-            raise
+        await self._initialize(process, profile)
         return process
 
-    async def _spawn(self, place: Workplace, profile: Profile, basis: _Transcript) -> ClaudeProcess:
+    async def _initialize(self, process: ClaudeProcess, profile: Profile, *, model: str | None = None) -> None:
+        """Do the handshake; a process that fails it, or is no longer wanted, is reaped."""
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(lambda: asyncio.shield(process.stop(flush=False)))
+            await process.initialize(profile.system, model=model, timeout_s=self._start_s)
+            undo.pop_all()
+
+    async def _spawn(self, place: Workplace, profile: Profile, basis: Basis) -> ClaudeProcess:
         return await ClaudeProcess.spawn(
             self._installation.argv(profile, session=basis.session, resume_at=basis.leaf),
+            basis,
             env=self._installation.env(place),
             cwd=str(place.work),
             place=place.root.name,
-            cli_session_id=basis.session,
             guard=self._guard,
             retry_s=self._retry_s,
-            cost=basis.cost,
-            origin=basis.origin,
-            entries=basis.entries,
         )
 
     def forget(self, place: str) -> None:
@@ -185,17 +169,17 @@ class ClaudeLauncher:
         shutil.rmtree(self._root / place, ignore_errors=True)
 
 
-def _on_disk(place: Workplace, binding: Binding) -> _Transcript | None:
+def _on_disk(place: Workplace, binding: Binding) -> Basis | None:
     """The CLI's own transcript, when it is whole."""
     session, leaf = binding.cli_session_id, binding.leaf
     cost = transcript.saved_cost(place, session, leaf)
     if cost is None:
         return None
     size = transcript.path_of(place, session).stat().st_size
-    return _Transcript(session, leaf, cost, Origin.TRANSCRIPT, size)
+    return Basis(session, leaf, cost, Origin.TRANSCRIPT, size)
 
 
-def _of_copy(place: Workplace, binding: Binding, copy: Sequence[Entry]) -> _Transcript | None:
+def _of_copy(place: Workplace, binding: Binding, copy: Sequence[Entry]) -> Basis | None:
     """The stored copy, put back in its place, when it is whole."""
     if not transcript.is_whole((entry.line for entry in copy if not entry.subpath), binding.leaf):
         return None
@@ -204,18 +188,14 @@ def _of_copy(place: Workplace, binding: Binding, copy: Sequence[Entry]) -> _Tran
     return None if found is None else replace(found, origin=Origin.COPY)
 
 
-def _of_history(place: Workplace, launch: Launch) -> _Transcript:
+def _of_history(place: Workplace, launch: Launch) -> Basis:
     """A new transcript of the bare history, if there is any."""
     if not launch.history:
-        return _Transcript()
+        return Basis()
     if launch.binding is not None:
         log.warning("transcript_rebuilt", place=launch.place, messages=len(launch.history))
     session = str(uuid.uuid4())
     entries = transcript.imported(place, session, launch.history, model=launch.profile.model)
     transcript.write(place, session, entries)
     leaf = str(entries[-1].line["uuid"])
-    return _Transcript(session, leaf, origin=Origin.HISTORY, entries=tuple(entries))
-
-
-def _new_place() -> str:
-    return uuid.uuid4().hex[:16]
+    return Basis(session, leaf, origin=Origin.HISTORY, entries=tuple(entries))

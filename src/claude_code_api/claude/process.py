@@ -14,6 +14,7 @@ import signal
 import uuid
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -35,30 +36,34 @@ LINE_LIMIT = 64 * 2**20
 _FLUSH_S, _TERM_S, _UNDO_S, _PIPES_S = 5.0, 2.0, 5.0, 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a child goes on from: its session, the entry to go on after (None for a fresh one), its cost so far.
+
+    `size` is the transcript's, in bytes; `entries` are those of it that the store does not have yet.
+    """
+
+    session: str = field(default_factory=lambda: str(uuid.uuid4()))
+    leaf: str | None = None
+    cost: float = 0.0
+    origin: Origin = Origin.FRESH
+    size: int = 0
+    entries: tuple[Entry, ...] = ()
+
+
 class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
-    def __init__(
-        self,
-        process: Child,
-        *,
-        place: str,
-        cli_session_id: str,
-        guard: Guard,
-        retry_s: float,
-        cost: float,
-        origin: Origin,
-        entries: Iterable[Entry],
-    ) -> None:
+    def __init__(self, process: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float) -> None:
         self.place = place
-        self.origin = origin
+        self.origin = basis.origin
         self.alive = True
-        self.cli_session_id = cli_session_id
+        self.cli_session_id = basis.session
         self._process = process
         self._guard = guard
         self._retry_ms = retry_s * 1000
-        self._cost_before = self._cost = cost
-        self._entries = list(entries)
+        self._cost_before = self._cost = basis.cost
+        self._entries = list(basis.entries)
         self._kept = len(self._entries)
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
@@ -75,21 +80,15 @@ class ClaudeProcess:
     async def spawn(
         cls,
         argv: list[str],
+        basis: Basis,
         *,
         env: dict[str, str],
         cwd: str,
         place: str,
-        cli_session_id: str,
         guard: Guard,
         retry_s: float,
-        cost: float,
-        origin: Origin,
-        entries: Iterable[Entry] = (),
     ) -> ClaudeProcess:
-        """Start a child in a process group of its own. Raises StartFailed.
-
-        `cost` is what it will count on from; `entries` stand in its transcript and were not taken yet.
-        """
+        """Start a child in a process group of its own. Raises StartFailed."""
         creating = Tasks().spawn(_create(argv, env, cwd), "spawn")
         try:
             process = await asyncio.shield(creating)
@@ -100,16 +99,7 @@ class ClaudeProcess:
                 await orphan.wait()
             raise
         guard.add(process.pid)
-        return cls(
-            process,
-            place=place,
-            cli_session_id=cli_session_id,
-            guard=guard,
-            retry_s=retry_s,
-            cost=cost,
-            origin=origin,
-            entries=entries,
-        )
+        return cls(process, basis, place=place, guard=guard, retry_s=retry_s)
 
     @property
     def pid(self) -> int:

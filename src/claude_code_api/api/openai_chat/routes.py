@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -53,14 +54,15 @@ async def create(request: Request, body: ChatRequest, context: Ctx) -> Response:
         headers["Idempotent-Replayed"] = "true"
     if parsed.ignored:
         headers["X-Ignored-Params"] = ", ".join(parsed.ignored)
-    try:
-        if not body.stream:
-            return await _whole(request, context, ticket, head, headers)
-        include_usage = body.stream_options is not None and body.stream_options.include_usage
-        return await _streamed(request, context, ticket, head, headers, include_usage=include_usage)
-    except BaseException:
-        ticket.abandon()
-        raise
+    with contextlib.ExitStack() as undo:
+        undo.callback(ticket.abandon)
+        if body.stream:
+            include_usage = body.stream_options is not None and body.stream_options.include_usage
+            response = await _streamed(request, context, ticket, head, headers, include_usage=include_usage)
+        else:
+            response = await _whole(request, context, ticket, head, headers)
+        undo.pop_all()
+        return response
 
 
 async def _whole(request: Request, context: Context, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:
