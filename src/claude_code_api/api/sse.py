@@ -64,15 +64,14 @@ class EventStream(Response):
                     await body(HEARTBEAT)
 
         tasks = Tasks()
-        async with ClientWatch(receive, self._on_gone):
+        async with ClientWatch(receive, self._on_gone), contextlib.AsyncExitStack() as end:
+            end.push_async_callback(tasks.cancel)
+            end.enter_context(contextlib.suppress(OSError))
+            end.callback(self._on_gone)
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             heart = tasks.spawn(beat(), "sse-heartbeat")
-            async with contextlib.AsyncExitStack() as end:
-                end.push_async_callback(tasks.cancel)
-                end.enter_context(contextlib.suppress(OSError))
-                end.callback(self._on_gone)
-                async for chunk in self._frames:
-                    await body(chunk)
-                heart.cancel()
-                await body(b"", more=False)
-                self._on_sent()
+            async for chunk in self._frames:
+                await body(chunk)
+            heart.cancel()
+            await body(b"", more=False)
+            self._on_sent()

@@ -1,15 +1,14 @@
 """What is written about a turn when nobody waits for it any more: that it failed, that its answer arrived.
 
-Owns these writes until they are done. A store that is full or locked is tried again; what could not be written until
-the server ends is set right at the next start.
+Owns these writes until they are done. A store that is full or locked is asked again until it takes them; what could not
+be written until the server ends is set right at the next start.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
@@ -22,54 +21,86 @@ log = structlog.get_logger(__name__)
 _GATHER_S = 0.25
 _PAUSE_S = 1.0
 
+Notes = Mapping[str, str]
+"""By turn id: an error code, or nothing."""
+
 
 class Aftermath:
     """Lives on one event loop. No method waits."""
 
     def __init__(self, store: Store, tasks: Tasks) -> None:
-        self._store = store
-        self._tasks = tasks
+        async def end(notes: Notes) -> None:
+            for turn_id, error_code in notes.items():
+                await store.end(turn_id, error_code=error_code)
+
+        async def deliver(notes: Notes) -> None:
+            await store.delivered(list(notes))
+
         self._closing = asyncio.Event()
-        self._delivered: set[str] = set()
+        self._ended = _Backlog("ended", end, tasks, self._closing, gather_s=0.0)
+        self._delivered = _Backlog("delivered", deliver, tasks, self._closing, gather_s=_GATHER_S)
 
     def ended(self, turn_id: str, *, error_code: str) -> None:
         """A turn ended without an answer."""
-        name = f"end-{turn_id}"
-        work = partial(self._store.end, turn_id, error_code=error_code)
-        self._tasks.spawn(self._write(work, name), name, detached=True)
+        self._ended.add(turn_id, error_code)
 
     def delivered(self, turn_id: str) -> None:
         """An answer reached its client. Written a little later, many at a time."""
-        if not self._delivered:
-            self._tasks.spawn(self._write_delivered(), "delivered", detached=True)
-        self._delivered.add(turn_id)
+        self._delivered.add(turn_id, "")
 
     def is_delivered(self, turn_id: str) -> bool:
         """Whether an answer is known to have arrived although the store does not say so yet."""
-        return turn_id in self._delivered
+        return turn_id in self._delivered.waiting
 
     def close(self) -> None:
         """Try once more what is left, and no longer."""
         self._closing.set()
 
-    async def _write_delivered(self) -> None:
-        while self._delivered:
-            await self._pause(_GATHER_S)
-            told = list(self._delivered)
-            await self._write(partial(self._store.delivered, told), "delivered")
-            self._delivered.difference_update(told)
 
-    async def _write(self, work: Callable[[], Awaitable[None]], what: str) -> None:
-        while True:
+class _Backlog:
+    """Writes of one kind that wait. One task writes them all: a full disk is asked once a second, not once a turn."""
+
+    def __init__(
+        self,
+        kind: str,
+        write: Callable[[Notes], Awaitable[None]],
+        tasks: Tasks,
+        closing: asyncio.Event,
+        *,
+        gather_s: float,
+    ) -> None:
+        self.waiting: dict[str, str] = {}
+        self._kind = kind
+        self._write = write
+        self._tasks = tasks
+        self._closing = closing
+        self._gather_s = gather_s
+        self._writing: asyncio.Task[None] | None = None
+
+    def add(self, turn_id: str, note: str) -> None:
+        """Write a note as soon as possible."""
+        self.waiting[turn_id] = note
+        if self._writing is None or self._writing.done():
+            self._writing = self._tasks.spawn(self._write_all(), self._kind, detached=True)
+
+    async def _write_all(self) -> None:
+        while self.waiting:
+            if self._gather_s:
+                await self._pause(self._gather_s)
+            notes = dict(self.waiting)
             try:
-                return await work()
+                await self._write(notes)
             except StoreUnavailable as error:
-                log.warning("write_postponed", what=what, reason=error.message)
-            if self._closing.is_set():
-                return
-            await self._pause(_PAUSE_S)
+                log.warning("write_postponed", what=self._kind, turns=len(notes), reason=error.message)
+                if self._closing.is_set():
+                    return
+                await self._pause(_PAUSE_S)
+                continue
+            for turn_id in notes:
+                del self.waiting[turn_id]
 
     async def _pause(self, seconds: float) -> None:
+        """Wait; not at all when the server ends."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._closing.wait()

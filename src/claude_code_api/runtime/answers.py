@@ -1,7 +1,7 @@
 """Answers that can be had again: for an Idempotency-Key, and those that never reached their client.
 
-Owns which turns run under a key. A key's first request runs; others with the same
-key join it while it runs, and get its stored answer for a day. A turn that fails gives its key free.
+Owns which turns run under a key. A key's first request runs; others with the same key join it while it runs, and get
+its stored answer for a day. A turn that fails gives its key free.
 """
 
 from __future__ import annotations
