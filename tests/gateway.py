@@ -167,6 +167,14 @@ def eventually(condition: Callable[[], bool], within: float = 5.0) -> None:
         time.sleep(0.02)
 
 
+def runs(pid: int) -> bool:
+    """Whether a process is there and not just waiting to be reaped."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def marked_processes(mark: str) -> list[int]:
     """Every process that carries a server's instance mark, wherever it hangs in the process tree."""
     found = []

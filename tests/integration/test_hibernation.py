@@ -17,17 +17,9 @@ import psutil
 import pytest
 
 from tests.conftest import Model
-from tests.gateway import Gateway, eventually, text_of
+from tests.gateway import Gateway, eventually, runs, text_of
 
 Start = Callable[..., Gateway]
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is there and not just waiting to be reaped."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def hibernate(gateway: Gateway, name: str) -> httpx.Response:

@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.gateway import MARK, Gateway, eventually, marked_processes, text_of
+from tests.gateway import MARK, Gateway, eventually, marked_processes, runs, text_of
 
 Start = Callable[..., Gateway]
 
@@ -107,6 +107,6 @@ def test_kill_9_of_the_server_in_mid_turn_leaves_no_process(start_gateway: Start
     gateway.process.kill()
     gateway.process.wait()
     eventually(lambda: marked_processes(mark) == [], within=2.0)
-    eventually(lambda: not any(guard.is_running() for guard in guards), within=2.0)
+    eventually(lambda: not any(runs(guard.pid) for guard in guards), within=2.0)
     for thread in threads:
         thread.join()

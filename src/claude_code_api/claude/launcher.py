@@ -87,8 +87,8 @@ class ClaudeLauncher:
 
     async def _adopt(self, spare: ClaudeProcess, profile: Profile) -> ClaudeProcess:
         model = None if profile.model == self._spare_profile.model else profile.model
-        with contextlib.ExitStack() as undo:
-            undo.callback(self.forget, spare.place)
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(asyncio.to_thread, self.forget, spare.place)
             await self._initialize(spare, profile, model=model)
             undo.pop_all()
         self.warm.proved()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 EXPECTED = 250 * 10**6
-"""Bytes that a process is expected to take before any was measured."""
+"""The least, in bytes, that one more process is expected to take, however little the others were measured to take."""
 
 
 def affordable(processes: int, taken: int, ceiling: int) -> int:
