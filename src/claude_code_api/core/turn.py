@@ -14,7 +14,11 @@ from claude_code_api.errors import GatewayError
 Role: TypeAlias = Literal["user", "assistant"]
 
 Block: TypeAlias = dict[str, Any]
-"""One content block, Messages API shape: `{"type": "text", "text": ...}` and so on."""
+"""One content block, Messages API shape: `{"type": "text", "text": ...}` and so on.
+
+Tools go by the names that the client gave them. What the client never saw, the agent's own tool calls and their
+results, carries `"internal": True`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,54 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function of the client that the model may call; `schema` is the JSON schema of its arguments, an object."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """Which of the client's tools the model calls: `auto` as it likes, `none`, `any` at least one, `tool` the named.
+
+    `parallel` False allows one call at a time.
+    """
+
+    kind: Literal["auto", "none", "any", "tool"] = "auto"
+    name: str | None = None
+    parallel: bool = True
+
+
+Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a turn can change on a live process.
+
+    `thinking` False turns thinking off; `effort` None leaves it to the model's default. `max_tokens` bounds what the
+    model says, thinking included; `stop` ends the answer before the first of these texts.
+    """
+
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = ToolChoice()
+    effort: Effort | None = None
+    thinking: bool = True
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TurnInput:
     """What one request asks of a conversation.
 
-    `new` is the user's new message. `history` is None when the request appends to whatever the conversation holds;
-    else it is the whole history before `new`, and the conversation is brought to exactly that.
-    `system` is None when the request says nothing of a system prompt: the conversation keeps the one it has.
-    `named` says that the request named its conversation: nobody may find that one by its history.
+    `new` is the user's new message, or the results of the tool calls that the last answer ended with. `history` is None
+    when the request appends to whatever the conversation holds; else it is the whole history before `new`, and the
+    conversation is brought to exactly that. `system` is None when the request says nothing of a system prompt: the
+    conversation keeps the one it has. `named` says that the request named its conversation: nobody may find that one by
+    its history. `schema` is the JSON schema that the answer must meet.
     """
 
     new: Message
@@ -44,6 +89,9 @@ class TurnInput:
     system: str | None = None
     history: tuple[Message, ...] | None = None
     named: bool = True
+    profile: str = "chat"
+    schema: dict[str, Any] | None = None
+    options: Options = Options()
 
 
 class StartKind(StrEnum):
@@ -103,6 +151,22 @@ class ThinkingDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallStarted:
+    """The model calls one of the client's tools; its arguments follow."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """More of a call's arguments: a piece of JSON text."""
+
+    id: str
+    json: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRestarted:
     """The model's stream broke and the CLI asks again: what came since the last complete message is void."""
 
@@ -118,8 +182,10 @@ class TurnStarted:
 class TurnCompleted:
     """The turn is over and part of the conversation.
 
-    `stop_reason` is the Messages API's; `messages` is what the conversation gained after the user's message (assistant
-    messages, tool results between them); `leaf` names its last entry in the CLI's transcript.
+    `stop_reason` is the Messages API's: with `tool_use` the calls of the last message wait for the client's results;
+    with `refusal` the model declined to meet the schema, and says why in its text. `messages` is what the conversation
+    gained after the user's message (assistant messages, tool results between them); `leaf` names its last entry in the
+    CLI's transcript, None when the transcript does not hold the turn as it is told here.
     """
 
     stop_reason: str
@@ -137,5 +203,13 @@ class TurnFailed:
 
 
 TurnEvent: TypeAlias = (
-    TurnStarted | AnswerStarted | TextDelta | ThinkingDelta | AnswerRestarted | TurnCompleted | TurnFailed
+    TurnStarted
+    | AnswerStarted
+    | TextDelta
+    | ThinkingDelta
+    | ToolCallStarted
+    | ToolCallDelta
+    | AnswerRestarted
+    | TurnCompleted
+    | TurnFailed
 )
