@@ -108,7 +108,7 @@ def prepare_data(settings: Settings, *, offline: bool) -> None:
 
 
 def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    app = FastAPI(
+    app = errors.Described(
         title="Claude Code API",
         version=__version__,
         summary="Live Claude Code sessions behind the APIs that programs already speak.",

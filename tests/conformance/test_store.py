@@ -7,11 +7,13 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from alembic import op
-from sqlalchemy import inspect
+from sqlalchemy import Table, inspect
+from sqlalchemy.schema import SchemaItem
 
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved, StoreUnavailable
@@ -218,12 +220,12 @@ async def test_a_migration_that_is_cut_leaves_nothing_half_done(
 ) -> None:
     create_table, calls = op.create_table, 0
 
-    def fail_at_the_second(*arguments: object, **options: object) -> object:
+    def fail_at_the_second(name: str, *columns: SchemaItem, **options: Any) -> Table:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise RuntimeError("cut")
-        return create_table(*arguments, **options)  # type: ignore[arg-type]
+        return create_table(name, *columns, **options)
 
     monkeypatch.setattr(op, "create_table", fail_at_the_second)
     with pytest.raises(RuntimeError):
