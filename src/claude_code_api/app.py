@@ -29,14 +29,16 @@ from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
 from claude_code_api.runtime.manager import ManagerSettings, SessionManager
 from claude_code_api.runtime.memory import default_ceiling
-from claude_code_api.runtime.orphans import stop_orphans
+from claude_code_api.runtime.orphans import note_clean_end, stop_orphans
 from claude_code_api.runtime.watchdog import Limits
 from claude_code_api.store.database import FILE_NAME, sqlite_engine
 from claude_code_api.store.migrate import prepare
 from claude_code_api.store.sql import SqlStore
+from claude_code_api.store.start import settle
 
 log = structlog.get_logger(__name__)
 
+_SESSIONS = "sessions"
 _SWEEP_BATCH = 500
 _EXPOSED = (
     *("X-Request-ID", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params"),
@@ -64,15 +66,12 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        root = home / "sessions"
-        root.mkdir(parents=True, mode=0o700, exist_ok=True)
+        root = home / _SESSIONS
         left = [path.name for path in root.iterdir()]
         record = home / "instance"
         if stopped := await asyncio.to_thread(stop_orphans, record, variable=INSTANCE_VARIABLE, instance=instance):
             log.warning("orphans_stopped", processes=stopped, reason="an earlier server was killed with its guard")
         store = SqlStore(sqlite_engine(home / FILE_NAME))
-        if (cut := await store.open()) > 0:
-            log.warning("turns_interrupted", count=cut, reason="an earlier server ended during them")
         guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
         launcher = _launcher(settings, cli, root.resolve(), guard, names.resolve(names.default))
         manager = _manager(settings, launcher, store)
@@ -97,14 +96,25 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
             await manager.shutdown()
             await launcher.close()
             await store.close()
-            guard.close()
+            if guard.close():
+                note_clean_end(record)
 
     return _http(settings, lifespan)
 
 
 def prepare_data(settings: Settings, *, offline: bool) -> None:
-    """Bring the stored conversations to this version. Raises ConfigError when they cannot be used."""
-    prepare(settings.home(offline=offline) / FILE_NAME)
+    """Bring the stored conversations to this version, and mark what an earlier server did not bring to an end.
+
+    Raises ConfigError when the directory or the database cannot be used: damaged, newer, locked, the disk full.
+    """
+    home = settings.home(offline=offline)
+    prepare(home / FILE_NAME)
+    if (cut := settle(home / FILE_NAME)) > 0:
+        log.warning("turns_interrupted", count=cut, reason="an earlier server ended during them")
+    try:
+        (home / _SESSIONS).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"[server] data_dir: {home / _SESSIONS} cannot be used: {error.strerror}.") from error
 
 
 def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -22,6 +22,7 @@ from claude_code_api.store.database import sqlite_engine
 from claude_code_api.store.migrate import upgrade
 from claude_code_api.store.schema import metadata
 from claude_code_api.store.sql import SqlStore
+from claude_code_api.store.start import settle
 
 ANSWER = (Message("assistant", ({"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "fine ☃"})),)
 
@@ -35,7 +36,6 @@ def opened(path: Path) -> SqlStore:
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     store = opened(tmp_path / "store.db")
-    await store.open()
     yield store
     await store.close()
 
@@ -173,13 +173,12 @@ async def test_deletion_takes_everything_and_late_answers_find_nothing(store: Sq
 
 async def test_turns_that_a_dead_server_left_are_marked(tmp_path: Path) -> None:
     first = opened(tmp_path / "store.db")
-    await first.open()
     await take_turn(first, began("a", "one"))
     await first.begin(began("a", "cut"))
     await first.begin(began("b", "cut"))
     await first.close()
     second = opened(tmp_path / "store.db")
-    assert await second.open() == 2
+    assert settle(tmp_path / "store.db") == 2
     assert (await loaded(second, "a")).history == (said("one"), *ANSWER)
     assert await second.known_places(["place-a", "place-b"]) == {"place-a"}
     await second.close()
@@ -188,7 +187,6 @@ async def test_turns_that_a_dead_server_left_are_marked(tmp_path: Path) -> None:
 async def test_a_locked_database_is_a_clear_error_and_heals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_code_api.store.database.LOCK_WAIT_S", 0.1)
     store = opened(tmp_path / "store.db")
-    await store.open()
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     turn = began("a", "one")
@@ -232,7 +230,6 @@ async def test_a_migration_that_is_cut_leaves_nothing_half_done(
         opened(tmp_path / "store.db")
     monkeypatch.undo()
     store = opened(tmp_path / "store.db")
-    await store.open()
     await take_turn(store, began("a", "one"))
     await store.close()
 
@@ -303,7 +300,7 @@ async def test_a_key_of_a_turn_that_a_dead_server_left_is_free(tmp_path: Path) -
     await first.begin(began("a", "two", idempotency_key="once"))
     await first.close()
     second = opened(tmp_path / "store.db")
-    await second.open()
+    assert settle(tmp_path / "store.db") == 1
     await second.begin(began("a", "two", idempotency_key="once"))
     await second.close()
 

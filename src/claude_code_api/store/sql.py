@@ -17,14 +17,10 @@ from claude_code_api.store.transcripts import TranscriptStore
 
 
 class SqlStore:
-    """Conversations, turns and transcripts of one server. The database must have been migrated."""
+    """Conversations, turns and transcripts of one server. The database must have been migrated and settled."""
 
     def __init__(self, engine: Engine) -> None:
         self._database = Database(engine)
-
-    async def open(self) -> int:
-        """Mark the turns that a server left running; return how many those were."""
-        return await self._database.write(turns.interrupt_running)
 
     async def close(self) -> None:
         """Finish what was asked for and let the file go."""
