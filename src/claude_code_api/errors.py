@@ -192,3 +192,9 @@ class UpstreamInterrupted(UpstreamError):
     """The model's stream broke after part of the answer had been passed on."""
 
     code = "upstream_stream_interrupted"
+
+
+class SchemaNotMet(UpstreamError):
+    """The model tried several times, and none of its answers met the JSON schema."""
+
+    code = "schema_not_met"

@@ -40,6 +40,7 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ContextOverflow: (400, "invalid_request_error"),
     err.ContentRefused: (400, "invalid_request_error"),
     err.UpstreamInterrupted: (502, "server_error"),
+    err.SchemaNotMet: (502, "server_error"),
     err.UpstreamError: (502, "server_error"),
     err.GatewayError: (500, "server_error"),
 }

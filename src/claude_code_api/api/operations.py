@@ -32,6 +32,7 @@ async def stats(context: Ctx) -> dict[str, Any]:
         "sessions": {
             "live": manager.slots.held,
             "idle": census[State.IDLE],
+            "parked": census[State.PARKED],
             "busy": census[State.BUSY] + census[State.INTERRUPTING],
             "starting": census[State.STARTING],
             "stopping": census[State.STOPPING] + census[State.CLOSING],

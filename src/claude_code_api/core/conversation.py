@@ -24,6 +24,17 @@ def lineage(system: str, history: Sequence[Message]) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
+def open_calls(history: Sequence[Message]) -> tuple[str, ...]:
+    """The calls of the client's tools that the last answer made and that have no result yet."""
+    calls: list[str] = []
+    for message in reversed(history):
+        if message.role != "assistant" and not all(block.get("internal") for block in message.content):
+            break
+        made = [block for block in message.content if block.get("type") == "tool_use" and not block.get("internal")]
+        calls = [*(str(block["id"]) for block in made), *calls]
+    return tuple(calls)
+
+
 def _visible(history: Sequence[Message]) -> list[tuple[str, str]]:
     turns: list[tuple[str, str]] = []
     for message in history:

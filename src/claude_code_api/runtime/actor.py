@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, assert_never
 
 import structlog
 
 from claude_code_api.core import events as ev
-from claude_code_api.core.conversation import same_history
 from claude_code_api.core.events import Refusal, StopReason
-from claude_code_api.core.session import RESTING, Session, State
+from claude_code_api.core.session import BETWEEN_TURNS, RESTING, Session, State
 from claude_code_api.core.turn import (
     AnswerStarted,
     Message,
@@ -27,12 +27,13 @@ from claude_code_api.core.turn import (
     TurnFailed,
     TurnStarted,
 )
-from claude_code_api.errors import ConversationDeleted, GatewayError, TurnCancelled
+from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, ProcessDied, TurnCancelled
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.own_process import OwnProcess
-from claude_code_api.runtime.ports import Agent, Profile, StoredConversation
+from claude_code_api.runtime.ports import Agent, StoredConversation
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import defect, own_error, refusal_error
+from claude_code_api.runtime.standing import content_of, needs
 from claude_code_api.runtime.watchdog import watch
 
 _log = structlog.get_logger("claude_code_api.session")
@@ -89,7 +90,7 @@ class Actor:
     @property
     def at_rest(self) -> bool:
         """No turn runs or waits, with a process or without."""
-        return self.state in RESTING | {State.IDLE} and not self._pending
+        return self.state in RESTING | BETWEEN_TURNS and not self._pending
 
     @property
     def kept(self) -> bool:
@@ -103,6 +104,12 @@ class Actor:
 
     def request(self, turn: Turn) -> None:
         """Take a turn; everything else about it comes through its stream."""
+        if self.at_rest and turn.input.history is None:
+            try:
+                content_of(turn.input.new, self.record.history)
+            except InvalidRequest as error:
+                turn.stream.put(TurnFailed(error))
+                return
         self._pending[turn.id] = turn
         self.post(ev.TurnRequested(turn.id))
 
@@ -162,7 +169,7 @@ class Actor:
         before = self.state
         effects = self._session.handle(event)
         if self.state is not before:
-            if self.state is State.IDLE:
+            if self.state in BETWEEN_TURNS:
                 self.idle_since = asyncio.get_running_loop().time()
             self._host.changed(self)
         if isinstance(event, ev.ProcessExited) and before not in {State.STOPPING, State.CLOSING}:
@@ -181,8 +188,8 @@ class Actor:
                 self._process.drop()
                 self._host.release(self)
             case ev.StartProcess():
-                needs = self._needs(self._pending[self._session.current or ""])
-                self._process.start(effect.epoch, *needs, resumable=self._session.resumable)
+                turn = self._pending[self._session.current or ""]
+                self._process.start(effect.epoch, turn.input, resumable=self._session.resumable)
             case ev.SendTurn():
                 self._send(self._pending[effect.turn])
             case ev.UndoTurn():
@@ -198,30 +205,32 @@ class Actor:
             case _:
                 assert_never(effect)
 
-    # Which process a turn needs
-
-    def _needs(self, turn: Turn) -> tuple[Profile, list[Message]]:
-        system = self.record.system if turn.input.system is None else turn.input.system
-        history = turn.input.history
-        if history is None or same_history(self.record.history, history):
-            return Profile(turn.input.model, system), self.record.history
-        return Profile(turn.input.model, system), list(history)
-
     def _fits(self, turn_id: str) -> bool:
-        return self._process.fits(*self._needs(self._pending[turn_id]))
+        return self._process.fits(self._pending[turn_id].input, parked=self._session.parked)
 
     # Doing
 
     def _send(self, turn: Turn) -> None:
-        agent = self._process.agent
+        agent, standing, epoch = self._process.agent, self._process.standing, self._session.epoch
         assert agent is not None
-        turn.start = self._process.take_kind()
+        assert standing is not None
+        back = standing.way_back(needs(self.record, turn.input)[1]) or []
+        standing.go_back(back)
+        turn.start = self._process.take_kind(StartKind.FORKED if back else StartKind.LIVE)
         turn.sent_at = asyncio.get_running_loop().time()
         if turn.start is StartKind.LIVE:
             self._host.stats.counts["reused"] += 1
             self._process.tell("session_reused", request_id=turn.mark.request_id)
         turn.stream.put(TurnStarted(turn.start))
-        self._spawn_for(turn, self._session.epoch, self._run(turn, agent, self._session.epoch), "turn")
+        try:
+            content = content_of(turn.input.new, standing.context)
+        except InvalidRequest as error:
+            self._emitted(turn, epoch, TurnFailed(error))
+            return
+        turn.input = replace(turn.input, new=Message("user", content))
+        if not self._session.parked:
+            standing.marks.append((turn.id, len(standing.context)))
+        self._spawn_for(turn, epoch, self._run(turn, agent, standing.context, back, epoch), "turn")
 
     def _spawn_for(self, turn: Turn, epoch: int, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start what a turn needs done; if that fails, so does the turn."""
@@ -236,13 +245,16 @@ class Actor:
         task.add_done_callback(done)
         return task
 
-    async def _run(self, turn: Turn, agent: Agent, epoch: int) -> None:
-        """Record the turn, send it, and watch over it."""
-        began = self.record.began(turn, agent, epoch=epoch, tenant=self._host.tenant, context=self._process.context)
+    async def _run(self, turn: Turn, agent: Agent, context: list[Message], back: list[str], epoch: int) -> None:
+        """Record the turn, send it, and watch over it. `back` are turns to take back first."""
+        began = self.record.began(turn, agent, epoch=epoch, tenant=self._host.tenant, context=context)
         await self._host.store.begin(began)
+        if back and not await agent.rewind(back):
+            raise ProcessDied("The conversation could not be taken back; send the request again.", retry_after=1)
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
-        agent.send(turn.id, turn.input.new.content, lambda event: self._emitted(turn, epoch, event))
+        asked = turn.input
+        agent.send(turn.id, asked.new.content, asked.options, lambda event: self._emitted(turn, epoch, event))
         overdue = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
         if overdue is not None:
             self.cut(turn.id, overdue)
@@ -270,29 +282,33 @@ class Actor:
     async def _commit(self, turn: Turn, epoch: int, event: TurnCompleted) -> None:
         """Store the answer, and only then tell the client that it is complete."""
         process = self._process
-        agent, profile = process.agent, process.profile
+        agent, standing = process.agent, process.standing
         assert agent is not None
-        assert profile is not None
+        assert standing is not None
         process.account(agent)
-        history = [*process.context, turn.input.new, *event.messages]
-        done = self.record.completed(turn, event, agent, epoch=epoch, profile=profile, history=history)
+        history = [*standing.context, turn.input.new, *event.messages]
+        done = self.record.completed(turn, event, agent, epoch=epoch, profile=standing.profile, history=history)
         if not await self._host.store.complete(done):
             raise ConversationDeleted("The conversation was deleted.")
         process.committing = None
         agent.note_stored(len(done.entries))
         self._session.resumable = True
-        process.context = history
+        standing.context = history
         self.record.apply(done, turn, history)
         self._host.stats.counts["turns"] += 1
         self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
         self._end(turn, event)
-        self.post(ev.TurnFinished(epoch))
+        self.post(ev.TurnFinished(epoch, parked=event.stop_reason == "tool_use"))
+        if not agent.alive:
+            self.post(ev.StopWanted(StopReason.DIRTY))
 
     async def _undo(self, agent: Agent, turn_id: str, epoch: int) -> None:
         clean = await agent.undo(turn_id)
         self._process.account(agent)
         if not clean:
             self._process.tell("turn_not_undone", turn=turn_id)
+        elif self._process.standing is not None:
+            self._process.standing.undone(turn_id)
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
 
     def _stop(self, reason: StopReason) -> None:
@@ -300,7 +316,8 @@ class Actor:
         if name is not None:
             self._host.stats.counts[name] += 1
         self._process.tell(f"session_{name or 'stopping'}", reason=reason.value)
-        self._process.stop(flush=reason not in {StopReason.DELETED, StopReason.DIRTY})
+        # A parked process would wait for its calls; all that matters of it is stored.
+        self._process.stop(flush=reason not in {StopReason.DELETED, StopReason.DIRTY} and not self._session.parked)
 
     def _refuse(self, turn_id: str, why: Refusal) -> None:
         turn = self._pending[turn_id]

@@ -17,7 +17,7 @@ import structlog
 from claude_code_api.core import events as ev
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.events import StopReason
-from claude_code_api.core.session import WITH_PROCESS, State
+from claude_code_api.core.session import BETWEEN_TURNS, WITH_PROCESS, State
 from claude_code_api.core.turn import TurnInput
 from claude_code_api.errors import ConversationInUse, ConversationNotFound, ShuttingDown
 from claude_code_api.runtime.actor import Actor
@@ -232,7 +232,7 @@ class SessionManager:
         """
         actor = self._actors.get(conversation_id)
         if actor is not None:
-            if actor.state not in {State.IDLE, State.STOPPING}:
+            if actor.state not in BETWEEN_TURNS | {State.STOPPING}:
                 raise ConversationInUse("A turn runs on this conversation; hibernate it between turns.", retry_after=2)
             actor.post(ev.StopWanted(StopReason.HIBERNATED))
             await actor.released.wait()
@@ -331,7 +331,7 @@ class SessionManager:
         """Stop the processes that had nothing to do for so long."""
         oldest = asyncio.get_running_loop().time() - seconds
         for actor in self._live():
-            if actor.state is State.IDLE and actor.idle_since <= oldest:
+            if actor.state in BETWEEN_TURNS and actor.idle_since <= oldest:
                 actor.post(ev.StopWanted(StopReason.IDLE))
 
     def pids(self) -> list[int]:

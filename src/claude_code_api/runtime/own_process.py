@@ -1,7 +1,7 @@
 """The process of one conversation: starts it, stops it, and says by an event when it is ready or gone.
 
-Owns the process and what is known of it: the profile it was launched with, the messages in its context, what it has
-cost so far. It never decides when: the actor's state machine does.
+Owns the process and what is known of it: what it stands on, what it has cost so far. It never decides when: the actor's
+state machine does.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable
 import structlog
 
 from claude_code_api.core import events as ev
-from claude_code_api.core.conversation import same_history
-from claude_code_api.core.turn import Message, StartKind
+from claude_code_api.core.turn import StartKind, TurnInput
 from claude_code_api.errors import GatewayError
 from claude_code_api.runtime.host import Host
-from claude_code_api.runtime.ports import Agent, Entry, Launch, Origin, Profile
+from claude_code_api.runtime.ports import Agent, Entry, Launch, Origin
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import own_error
+from claude_code_api.runtime.standing import Standing, needs
 
 _log = structlog.get_logger("claude_code_api.session")
 
@@ -31,8 +31,7 @@ class OwnProcess:
 
     def __init__(self, record: Record, host: Host, post: Callable[[ev.Event], None]) -> None:
         self.agent: Agent | None = None
-        self.profile: Profile | None = None
-        self.context: list[Message] = []
+        self.standing: Standing | None = None
         self.start_error: GatewayError | None = None
         self.committing: asyncio.Task[None] | None = None
         self.released = asyncio.Event()
@@ -50,14 +49,17 @@ class OwnProcess:
         """The live process's id."""
         return self.agent.pid if self.agent is not None else None
 
-    def fits(self, profile: Profile, history: list[Message]) -> bool:
-        """Whether the live process can go on with a turn on this history."""
-        alive = self.agent is not None and self.agent.alive
-        return alive and profile == self.profile and (history is self.context or same_history(history, self.context))
+    def fits(self, asked: TurnInput, *, parked: bool) -> bool:
+        """Whether the live process can go on with a turn, perhaps after going back; `parked`: its calls are open."""
+        standing = self.standing
+        if standing is None or self.agent is None or not self.agent.alive:
+            return False
+        return standing.fits(*needs(self._record, asked), asked.new, parked=parked)
 
-    def start(self, epoch: int, profile: Profile, history: list[Message], *, resumable: bool) -> None:
-        """Start one; answered with ProcessReady or StartFailed. A history that is not the record's is a fork."""
-        self.profile, self.context = profile, history
+    def start(self, epoch: int, asked: TurnInput, *, resumable: bool) -> None:
+        """Start one for a turn; answered with ProcessReady or StartFailed."""
+        profile, history = needs(self._record, asked)
+        self.standing = Standing(profile, history)
         own_history = history is self._record.history
         if not resumable:
             self._kind = StartKind.COLD
@@ -66,6 +68,7 @@ class OwnProcess:
         launch = Launch(
             self._record.place,
             profile,
+            asked.options.tools,
             self._record.binding if own_history else None,
             tuple(history),
             self._recall,
@@ -98,12 +101,12 @@ class OwnProcess:
         """It is gone, and its slot can be given to another."""
         if self.agent is not None:
             self.account(self.agent)
-        self.agent = self.profile = None
+        self.agent = self.standing = None
         self.released.set()
 
-    def take_kind(self) -> StartKind:
-        """How the turn that comes now gets its process."""
-        kind, self._kind = self._kind or StartKind.LIVE, None
+    def take_kind(self, usual: StartKind) -> StartKind:
+        """How the turn that comes now gets its process; `usual` when it has run a turn already."""
+        kind, self._kind = self._kind or usual, None
         return kind
 
     def account(self, agent: Agent) -> None:

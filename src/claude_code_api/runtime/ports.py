@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
-from claude_code_api.core.turn import Block, Message, StartKind, TurnCompleted, TurnEvent, Usage
+from claude_code_api.core.turn import Block, Message, Options, StartKind, Tool, TurnCompleted, TurnEvent, Usage
 
 Emit: TypeAlias = Callable[[TurnEvent], None]
 
@@ -22,10 +22,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What only a launch can set. Turns with equal profiles can share a process."""
+    """What only a launch can set. Turns with equal profiles can share a process.
+
+    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as canonical JSON text.
+    """
 
     model: str
     system: str = ""
+    name: str = "chat"
+    schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,12 @@ class Launch:
 
     With a `binding`, the CLI's own transcript is resumed at its leaf; `recall` fetches the stored copy, for when the
     one on the disk is not whole. Without either, `history` is written as a new transcript first; with no history at
-    all the conversation is empty.
+    all the conversation is empty. `tools` are the client's, for the first turn.
     """
 
     place: str | None
     profile: Profile
+    tools: tuple[Tool, ...]
     binding: Binding | None
     history: tuple[Message, ...]
     recall: Callable[[], Awaitable[Sequence[Entry]]]
@@ -100,8 +106,15 @@ class Agent(Protocol):
         """When it last said anything, on the event loop's clock."""
         ...
 
-    def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
-        """Send a user message; `emit` is called with each event until TurnCompleted or TurnFailed."""
+    def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:
+        """Send a user message, or the results of open tool calls.
+
+        `emit` is called with each event until TurnCompleted or TurnFailed.
+        """
+        ...
+
+    async def rewind(self, turns: Sequence[str]) -> bool:
+        """Take back completed turns that were sent to this process, the newest first; False when that did not work."""
         ...
 
     @property
