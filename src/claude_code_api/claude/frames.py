@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
+from claude_code_api.claude.control import Frame
 from claude_code_api.claude.failures import failure_of_result, failure_of_retry
 from claude_code_api.claude.gathered import STRUCTURED_OUTPUT, Gathered
 from claude_code_api.claude.tools import PREFIX
@@ -25,8 +25,6 @@ from claude_code_api.core.turn import (
     TurnFailed,
     Usage,
 )
-
-Frame = dict[str, Any]
 
 
 class TurnReader:
@@ -74,10 +72,13 @@ class TurnReader:
         self._structured = structured
         self._streamed: set[str] = set()
         self._said_something = False
+        self._void = False
         # The message that is coming in
         self._usage: Frame = {}
         self._blocks: dict[int, str] = {}
+        self._made: set[str] = set()
         self._calls: set[str] = set()
+        self._in_a_call = False
         self._stopped_for_tools = False
         self._waiting: set[str] = set()
 
@@ -132,26 +133,30 @@ class TurnReader:
                 self._said_something = self._said_something and abandoned
                 self.spent += usage_of(self._usage)
                 self._usage = {}
-                if not abandoned and self._stop_reason == "max_tokens" and self._calls:
+                if not abandoned and self._stop_reason == "max_tokens" and self._in_a_call:
                     return self._cut_in_a_call()
                 self._stopped_for_tools = not abandoned and self._stop_reason == "tool_use"
                 return self._parked()
         return ()
 
     def _message_started(self, message: Frame) -> Iterable[TurnEvent]:
-        restarted, self._said_something = self._said_something, False
+        restarted = self._said_something or self._void
+        self._said_something = self._void = False
         self._stop_reason = None
         self._model = message["model"]
         self._usage = dict(message.get("usage") or {})
         self._streamed.add(message["id"])
-        self._blocks, self._calls, self._stopped_for_tools = {}, set(), False
+        self._blocks, self._made, self._calls = {}, set(), set()
+        self._in_a_call = self._stopped_for_tools = False
         self._gathered.json = ""
         started = AnswerStarted(self._model)
         return (AnswerRestarted(), started) if restarted else (started,)
 
     def _block_started(self, index: int, block: Frame) -> Iterable[TurnEvent]:
-        if block["type"] != "tool_use":
+        self._in_a_call = block["type"] == "tool_use"
+        if not self._in_a_call:
             return ()
+        self._made.add(block["id"])
         self._calls.add(block["id"])
         if self._structured and block["name"] == STRUCTURED_OUTPUT:
             self._blocks[index] = STRUCTURED_OUTPUT
@@ -202,9 +207,7 @@ class TurnReader:
         resolved = self._gathered.user(frame["message"]["content"], frame["uuid"])
         shown = {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
         self._calls -= resolved
-        if resolved & shown or self._gathered.missed_schema:
-            self._gathered.missed_schema = False
-            return (AnswerRestarted(), *self._parked())
+        self._void = self._void or bool(resolved & shown) or self._gathered.missed_schema
         return self._parked()
 
     def _parked(self) -> Iterable[TurnEvent]:
@@ -217,6 +220,7 @@ class TurnReader:
     def _cut_in_a_call(self) -> Iterable[TurnEvent]:
         """The token limit fell into a call's arguments: the CLI would complain to the model, and go on."""
         self.over = self.dirty = True
+        self._gathered.forget_calls(self._made)
         return (self._completed("max_tokens"),)
 
     def _retry(self, frame: Frame) -> Iterable[TurnEvent]:

@@ -12,7 +12,7 @@ STRUCTURED_OUTPUT = "StructuredOutput"
 class Gathered:
     """The messages of one turn. `answered` are the calls whose results the turn brought: those are not its own gain.
 
-    `leaf` is the uuid of the last entry; `json` the text of a structured answer so far; `missed_schema` is set when an
+    `leaf` is the uuid of the last entry; `json` the text of a structured answer so far; `missed_schema` says that an
     attempt at one was refused by the CLI.
     """
 
@@ -35,10 +35,15 @@ class Gathered:
         if self._structured and any(
             block.get("is_error") and block["tool_use_id"] in self._attempts for block in blocks
         ):
-            self.missed_schema, self.json = True, ""
+            self.missed_schema = True
         if not results & self._answered:
             self._add("user", uuid, blocks, uuid)
         return results - self._answered
+
+    def forget_calls(self, calls: set[str]) -> None:
+        """These calls were never made whole: nobody shall see them, nor what the CLI said to them."""
+        for _, _, blocks in self._messages:
+            blocks[:] = [block for block in blocks if not {block.get("id"), block.get("tool_use_id")} & calls]
 
     def messages(self, open_calls: frozenset[str], *, refused: bool) -> tuple[Message, ...]:
         """What the conversation gained. A structured answer is its JSON text; a refusal is what was said instead."""
@@ -47,7 +52,9 @@ class Gathered:
             kept = [self._told(block, open_calls, refused=refused) for block in blocks]
             if present := tuple(block for block in kept if block is not None):
                 told.append(Message("user" if role == "user" else "assistant", present))
-        if self._structured and self.json and not refused and not open_calls:
+        if refused:
+            return tuple(told[-1:])
+        if self._structured and self.json and not open_calls:
             told.append(Message("assistant", ({"type": "text", "text": self.json},)))
         return tuple(told)
 
@@ -75,7 +82,7 @@ class Gathered:
         if not self._structured:
             return {**block, "internal": True} if kind in ("tool_use", "tool_result") else block
         if kind == "text":
-            return block if refused and not block["text"].startswith("[structured-output-enforce]") else None
+            return block if refused else None
         if block.get("name") == STRUCTURED_OUTPUT or block.get("tool_use_id") in self._attempts:
             return None
         return {**block, "internal": True} if kind in ("tool_use", "tool_result") else block

@@ -16,15 +16,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
 import structlog
 
 from claude_code_api.claude import transcript
 from claude_code_api.claude.child import Child
-from claude_code_api.claude.frames import Frame, TurnReader
+from claude_code_api.claude.control import Control, Frame
+from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.knobs import UNTURNED, knobs
-from claude_code_api.claude.tools import SERVER, ClientTools, results_of
+from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, results_of
 from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed, Usage
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
@@ -70,13 +70,12 @@ class ClaudeProcess:
         self._kept = len(self._entries)
         self._tools = ClientTools()
         self._knobs = UNTURNED
-        self._turning: str | None = None
         self._held_until_listed: Callable[[], None] | None = None
         self._structured = False
         self._spent = Usage()
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
-        self._replies: dict[str, asyncio.Future[Frame]] = {}
+        self._control = Control(self._write, self._options_refused)
         self._stderr: deque[str] = deque(maxlen=20)
         self._loop = asyncio.get_running_loop()
         self.last_frame_at = self._loop.time()
@@ -138,7 +137,7 @@ class ClaudeProcess:
         if model is not None:
             requests.append({"subtype": "apply_flag_settings", "settings": {"model": model}})
         try:
-            await asyncio.gather(*(self._request(request, timeout_s) for request in requests))
+            await asyncio.gather(*(self._control.ask(request, timeout_s) for request in requests))
         except ProcessDied as error:
             detail = " ".join(self._stderr)[-500:] or error.message
             raise StartFailed(f"Claude Code did not become ready: {detail}", retry_after=5) from error
@@ -171,13 +170,7 @@ class ClaudeProcess:
         say = partial(self._answer, list(answered.values())) if answered else partial(self._say, turn, content)
         if must_list:
             self._held_until_listed = say
-            self._request_nowait(
-                {
-                    "subtype": "mcp_message",
-                    "server_name": SERVER,
-                    "message": {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"},
-                }
-            )
+            self._control.tell({"subtype": "mcp_message", "server_name": SERVER, "message": LIST_CHANGED})
         else:
             say()
 
@@ -261,7 +254,7 @@ class ClaudeProcess:
     def _answer(self, results: Sequence[Block]) -> None:
         for result in results:
             request_id, answer = self._tools.answer(result)
-            self._respond(request_id, {"mcp_response": answer})
+            self._control.respond(request_id, {"mcp_response": answer})
 
     def _offer(self, options: Options) -> bool:
         """Settle which tools the CLI knows of; True when it has to be told that they changed.
@@ -282,25 +275,7 @@ class ClaudeProcess:
         wanted = knobs(options, choice if self._tools.offered else None)
         if wanted != self._knobs:
             self._knobs = wanted
-            self._turning = self._request_nowait({"subtype": "apply_flag_settings", "settings": wanted})
-
-    def _request_nowait(self, request: Frame) -> str:
-        identity = uuid.uuid4().hex
-        self._write({"type": "control_request", "request_id": identity, "request": request})
-        return identity
-
-    async def _request(self, request: Frame, timeout_s: float) -> Frame:
-        """Send a control request and return its response. Raises TimeoutError, or ProcessDied for a refusal as well."""
-        if self._gone.done():
-            raise ProcessDied("Claude Code has ended.")
-        reply: asyncio.Future[Frame] = self._loop.create_future()
-        identity = self._request_nowait(request)
-        self._replies[identity] = reply
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await reply
-        finally:
-            self._replies.pop(identity, None)
+            self._control.tell({"subtype": "apply_flag_settings", "settings": wanted})
 
     async def _live(self) -> None:
         """Read until the child is gone, and take the rest of its group with it."""
@@ -316,9 +291,7 @@ class ClaudeProcess:
         errors.cancel()
         self._guard.remove(self.pid)
         self._gone.set_result("\n".join(self._stderr))
-        for reply in self._replies.values():
-            if not reply.done():
-                reply.set_exception(ProcessDied("Claude Code ended."))
+        self._control.end()
 
     async def _read_stdout(self) -> None:
         while True:
@@ -348,7 +321,7 @@ class ClaudeProcess:
     def _take(self, frame: Frame) -> Iterable[TurnEvent]:
         kind = frame.get("type")
         if kind == "control_response":
-            self._answered(frame["response"])
+            self._control.take(frame["response"])
         elif kind == "control_request":
             return self._asked(frame)
         elif kind == "transcript_mirror":
@@ -386,42 +359,27 @@ class ClaudeProcess:
     async def _rewind(self, target: str) -> bool:
         request = {"subtype": "rewind_conversation", "target_message_uuid": target, "interrupt_if_running": True}
         try:
-            reply = await self._request(request, _UNDO_S)
+            reply = await self._control.ask(request, _UNDO_S)
         except (ProcessDied, TimeoutError):
             return False
         return reply.get("rewound") is True
-
-    def _answered(self, response: dict[str, Any]) -> None:
-        identity, succeeded = response.get("request_id", ""), response.get("subtype") == "success"
-        if identity == self._turning and not succeeded:
-            self._give_up(f"Claude Code refused the options of the turn: {response.get('error')}")
-        reply = self._replies.get(identity)
-        if reply is None or reply.done():
-            return
-        if succeeded:
-            reply.set_result(response.get("response") or {})
-        else:
-            reply.set_exception(ProcessDied(f"Claude Code refused a control request: {response.get('error')}"))
 
     def _asked(self, frame: Frame) -> Iterable[TurnEvent]:
         """The CLI asks for a tool; for what is not offered it gets told so, or it would wait for ever."""
         request, identity = frame["request"], frame["request_id"]
         if request.get("subtype") != "mcp_message" or request.get("server_name") != SERVER:
-            error = f"{request.get('subtype')} is not available here"
-            response = {"subtype": "error", "request_id": identity, "error": error}
-            self._write({"type": "control_response", "response": response})
+            self._control.refuse(identity, f"{request.get('subtype')} is not available here")
             return ()
         answer, call = self._tools.take(identity, request["message"])
         if answer is not None:
-            self._respond(identity, {"mcp_response": answer})
+            self._control.respond(identity, {"mcp_response": answer})
         if request["message"].get("method") == "tools/list" and (say := self._held_until_listed) is not None:
             self._held_until_listed = None
             say()
         return self._reader.called(call) if self._reader is not None and call is not None else ()
 
-    def _respond(self, request_id: str, response: Frame) -> None:
-        answer = {"subtype": "success", "request_id": request_id, "response": response}
-        self._write({"type": "control_response", "response": answer})
+    def _options_refused(self, why: str) -> None:
+        self._give_up(f"Claude Code refused the options of the turn: {why}")
 
     def _give_up(self, why: str) -> None:
         """What the process says can no longer be followed."""

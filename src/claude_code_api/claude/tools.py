@@ -20,6 +20,9 @@ _RESULT_LIMIT = 2_000_000
 
 Rpc = dict[str, Any]
 
+LIST_CHANGED: Rpc = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
+"""After this the CLI asks for the tools again."""
+
 
 class ClientTools:
     """The tools that the CLI knows of, and its open calls. `offered` may change between turns."""

@@ -29,7 +29,10 @@ def newest(body: Body) -> list[Body]:
 
 
 def new_results(body: Body) -> list[Body]:
-    """The tool results that wait for an answer, in the order of the calls. Neighbouring user messages are one."""
+    """The tool results that wait for an answer, in the order of the calls. Neighbouring user messages are one.
+
+    That a structured answer was taken asks for nothing, once the user goes on.
+    """
     if not any(block["type"] == "tool_result" for block in newest(body)):
         return []
     results: list[Body] = []
@@ -37,6 +40,8 @@ def new_results(body: Body) -> list[Body]:
         if message["role"] != "user":
             break
         results = [block for block in blocks_of(message) if block["type"] == "tool_result"] + results
+    if speaks_anew(body):
+        results = [result for result in results if not is_structured_output(body, result)]
     order = {call["id"]: number for number, call in enumerate(_calls(body["messages"]))}
     return sorted(results, key=lambda result: order.get(result["tool_use_id"], len(order)))
 
