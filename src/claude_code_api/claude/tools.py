@@ -15,8 +15,8 @@ SERVER = "client"
 PREFIX = f"mcp__{SERVER}__"
 """What the CLI puts before the name of a tool; no client ever sees it."""
 
-_RESULT_LIMIT = 2_000_000
-"""Characters; beyond it the CLI would put a result into a file and tell the model so. The API's own limit is lower."""
+_RESULT_LIMIT = 500_000
+"""Characters, the most that the CLI takes: it puts a longer result into a file and tells the model so."""
 
 Rpc = dict[str, Any]
 
