@@ -98,18 +98,6 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorEnvelope}, 
 """How errors stand in the OpenAPI description."""
 
 
-class Described(FastAPI):
-    """An application whose OpenAPI description names the errors that it really answers with."""
-
-    def openapi(self) -> dict[str, Any]:
-        """The description, as JSON; made once."""
-        schema = super().openapi()
-        for methods in schema["paths"].values():
-            for operation in methods.values():
-                operation["responses"].pop("422", None)  # the framework's own; ours is a 400 in the envelope
-        return schema
-
-
 def install(app: FastAPI) -> None:
     """Answer every kind of failure in the envelope."""
 

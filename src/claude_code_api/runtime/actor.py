@@ -17,6 +17,7 @@ import structlog
 from claude_code_api.core import events as ev
 from claude_code_api.core.conversation import same_history
 from claude_code_api.core.events import Refusal, StopReason
+from claude_code_api.core.identity import Address
 from claude_code_api.core.session import RESTING, Session, State
 from claude_code_api.core.turn import (
     AnswerStarted,
@@ -43,14 +44,14 @@ class Actor:
 
     def __init__(
         self,
-        conversation_id: str,
+        address: Address,
         host: Host,
         stored: StoredConversation | None,
         *,
         interactive: bool,
         max_waiting: int,
     ) -> None:
-        self.record = Record(conversation_id) if stored is None else Record.of(stored)
+        self.record = Record(*address) if stored is None else Record.of(stored)
         self.idle_since = asyncio.get_running_loop().time()
         self.closed = asyncio.Event()
         self._host = host
@@ -238,7 +239,7 @@ class Actor:
 
     async def _run(self, turn: Turn, agent: Agent, epoch: int) -> None:
         """Record the turn, send it, and watch over it."""
-        began = self.record.began(turn, agent, epoch=epoch, tenant=self._host.tenant, context=self._process.context)
+        began = self.record.began(turn, agent, epoch=epoch, context=self._process.context)
         await self._host.store.begin(began)
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
