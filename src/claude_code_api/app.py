@@ -86,10 +86,11 @@ def create_app(
         launcher = _launcher(settings, cli, root.resolve(), guard, names.resolve(names.default))
         manager = _manager(settings, launcher, store)
         janitor = _janitor(settings, manager, launcher)
+        keys = Keyring(store)
         sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
         app.state.context = Context(
             manager=manager,
-            keys=Keyring(store),
+            keys=keys,
             pool=launcher.warm,
             models=names,
             strict_params=settings.api.strict_params,
@@ -106,6 +107,7 @@ def create_app(
             sweeping.cancel()
             await manager.shutdown()
             await launcher.close()
+            await keys.close()
             await store.close()
             if guard.close():
                 note_clean_end(record)
