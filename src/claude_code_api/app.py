@@ -15,8 +15,9 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
-from claude_code_api.api import errors, models, operations, sessions
+from claude_code_api.api import auth, errors, models, operations, sessions
 from claude_code_api.api.context import Context
+from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
 from claude_code_api.api.openai_chat import routes as openai_chat
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
@@ -27,6 +28,7 @@ from claude_code_api.core.models import ModelNames
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
+from claude_code_api.runtime.keyring import Keyring
 from claude_code_api.runtime.manager import ManagerSettings, SessionManager
 from claude_code_api.runtime.memory import default_ceiling
 from claude_code_api.runtime.orphans import note_clean_end, stop_orphans
@@ -46,8 +48,16 @@ _EXPOSED = (
 )
 
 
-def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple[str, str] | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str],
+    offline: tuple[str, str] | None = None,
+    exposed: bool = False,
+) -> FastAPI:
     """The application, on data that `prepare_data` has prepared. `offline` is the offline model's URL and key.
+
+    `exposed` says that other machines can reach it: nobody comes in without an API key then.
 
     Raises ConfigError when the settings cannot be carried out.
     """
@@ -76,9 +86,11 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
         launcher = _launcher(settings, cli, root.resolve(), guard, names.resolve(names.default))
         manager = _manager(settings, launcher, store)
         janitor = _janitor(settings, manager, launcher)
+        keys = Keyring(store)
         sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
         app.state.context = Context(
             manager=manager,
+            keys=keys,
             pool=launcher.warm,
             models=names,
             strict_params=settings.api.strict_params,
@@ -95,11 +107,12 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
             sweeping.cancel()
             await manager.shutdown()
             await launcher.close()
+            await keys.close()
             await store.close()
             if guard.close():
                 note_clean_end(record)
 
-    return _http(settings, lifespan)
+    return _http(settings, lifespan, exposed=exposed)
 
 
 def prepare_data(settings: Settings, *, offline: bool) -> None:
@@ -117,8 +130,10 @@ def prepare_data(settings: Settings, *, offline: bool) -> None:
         raise ConfigError(f"[server] data_dir: {home / _SESSIONS} cannot be used: {error.strerror}.") from error
 
 
-def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    app = errors.Described(
+def _http(
+    settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], *, exposed: bool
+) -> FastAPI:
+    app = Described(
         title="Claude Code API",
         version=__version__,
         summary="Live Claude Code sessions behind the APIs that programs already speak.",
@@ -128,6 +143,7 @@ def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContext
     for room in (openai_chat, models, sessions, operations):
         app.include_router(room.router)
     errors.install(app)
+    app.add_middleware(auth.Auth, hosts=settings.server.allowed_hosts, exposed=exposed)
     if settings.server.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -136,12 +152,7 @@ def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContext
             allow_headers=["*"],
             expose_headers=_EXPOSED,
         )
-    app.add_middleware(
-        Edge,
-        hosts=settings.server.allowed_hosts,
-        origins=settings.server.allowed_origins,
-        max_body=settings.server.max_body_bytes,
-    )
+    app.add_middleware(Edge, origins=settings.server.allowed_origins, max_body=settings.server.max_body_bytes)
     return app
 
 

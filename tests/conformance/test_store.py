@@ -159,6 +159,20 @@ async def test_tenants_do_not_see_each_other(store: SqlStore) -> None:
     assert (await loaded(store, "a")).history[0] == said("one")
     assert (await loaded(store, "a", "other")).history[0] == said("two")
     assert [one.key for one in await store.page("other", before=None, limit=10)] == ["b"]
+    assert (await loaded(store, "a", "other")).tenant == "other"
+    assert await store.count() == 2, "the whole server's"
+
+
+async def test_tenants_have_idempotency_keys_of_their_own(store: SqlStore) -> None:
+    mine = began("a", "one", idempotency_key="once")
+    theirs = replace(began("b", "two", tenant="other", idempotency_key="once"), conversation_id="id-a")
+    for turn in (mine, theirs):
+        await store.begin(turn)
+        assert await store.complete(completed(turn))
+    for turn in (mine, theirs):
+        answer = await store.keyed_answer(turn.tenant, "once", since=0)
+        assert answer is not None
+        assert (answer.turn_id, answer.tenant) == (turn.turn_id, turn.tenant)
 
 
 async def test_deletion_takes_everything_and_late_answers_find_nothing(store: SqlStore) -> None:
@@ -168,7 +182,7 @@ async def test_deletion_takes_everything_and_late_answers_find_nothing(store: Sq
     await store.delete("a")
     assert not await store.complete(completed(late))
     assert await store.load("default", "id-a") is None
-    assert (await store.count("default"), await store.known_places(["place-a"])) == (0, set())
+    assert (await store.count(), await store.known_places(["place-a"])) == (0, set())
 
 
 async def test_turns_that_a_dead_server_left_are_marked(tmp_path: Path) -> None:
@@ -372,22 +386,21 @@ async def test_a_transcript_is_kept_in_order_and_each_entry_once(store: SqlStore
 
 
 async def test_conversations_that_were_not_used_for_long_are_found(store: SqlStore, tmp_path: Path) -> None:
-    for key in ("a", "b", "c"):
-        await take_turn(store, began(key, "hi"))
+    for key, tenant in (("a", "default"), ("b", "other"), ("c", "default")):
+        await take_turn(store, began(key, "hi", tenant=tenant))
     database = sqlite3.connect(tmp_path / "store.db")
     database.execute("UPDATE conversation SET last_used_at = CASE key WHEN 'a' THEN 20 WHEN 'b' THEN 10 ELSE 99 END")
     database.commit()
     database.close()
-    assert await store.unused_since("default", 50, limit=10) == ["id-b", "id-a"]
-    assert await store.unused_since("default", 50, limit=1) == ["id-b"]
-    assert await store.unused_since("other", 50, limit=10) == []
+    assert await store.unused_since(50, limit=10) == [("other", "id-b"), ("default", "id-a")]
+    assert await store.unused_since(50, limit=1) == [("other", "id-b")]
 
 
 async def test_reading_goes_on_while_somebody_holds_the_lock(store: SqlStore, tmp_path: Path) -> None:
     await take_turn(store, began("a", "one"))
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert await store.count("default") == 1
+    assert await store.count() == 1
     assert (await loaded(store, "a")).turns == 1
     other.execute("ROLLBACK")
     other.close()

@@ -64,7 +64,7 @@ async def test_seeded_conversations_are_what_a_server_would_have_left(tmp_path: 
     assert settle(data / "conversations.db") == 0
     store = SqlStore(sqlite_engine(data / "conversations.db"))
     try:
-        assert await store.count("default") == 2001
+        assert await store.count() == 2001
         found = await store.load("default", conversation_id(2000))
         assert found is not None
         assert [message.role for message in found.history] == ["user", "assistant"] * 2

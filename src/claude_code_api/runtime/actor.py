@@ -17,6 +17,7 @@ import structlog
 
 from claude_code_api.core import events as ev
 from claude_code_api.core.events import Refusal, StopReason
+from claude_code_api.core.identity import Address
 from claude_code_api.core.session import BETWEEN_TURNS, RESTING, Session, State
 from claude_code_api.core.turn import (
     AnswerStarted,
@@ -44,14 +45,14 @@ class Actor:
 
     def __init__(
         self,
-        conversation_id: str,
+        address: Address,
         host: Host,
         stored: StoredConversation | None,
         *,
         interactive: bool,
         max_waiting: int,
     ) -> None:
-        self.record = Record(conversation_id) if stored is None else Record.of(stored)
+        self.record = Record(*address) if stored is None else Record.of(stored)
         self.idle_since = asyncio.get_running_loop().time()
         self.closed = asyncio.Event()
         self._host = host
@@ -247,7 +248,7 @@ class Actor:
 
     async def _run(self, turn: Turn, agent: Agent, context: list[Message], back: list[str], epoch: int) -> None:
         """Record the turn, send it, and watch over it. `back` are turns to take back first."""
-        began = self.record.began(turn, agent, epoch=epoch, tenant=self._host.tenant, context=context)
+        began = self.record.began(turn, agent, epoch=epoch, context=context)
         await self._host.store.begin(began)
         if back and not await agent.rewind(back):
             raise ProcessDied("The conversation could not be taken back; send the request again.", retry_after=1)

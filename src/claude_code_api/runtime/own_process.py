@@ -116,7 +116,7 @@ class OwnProcess:
 
     def tell(self, event: str, **details: object) -> None:
         """Log something about the conversation and its process."""
-        _log.info(event, conversation_id=self._record.conversation_id, **({"pid": self.pid} | details))
+        _log.info(event, **(self._record.address._asdict() | {"pid": self.pid} | details))
 
     async def _recall(self) -> list[Entry]:
         binding = self._record.binding

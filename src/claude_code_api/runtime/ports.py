@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
+from claude_code_api.core.identity import Address
+from claude_code_api.core.keys import ApiKey
 from claude_code_api.core.turn import Block, Message, Options, StartKind, Tool, TurnCompleted, TurnEvent, Usage
 
 Emit: TypeAlias = Callable[[TurnEvent], None]
@@ -192,6 +194,7 @@ class StoredConversation:
     """
 
     key: str
+    tenant: str
     conversation_id: str
     place: str
     binding: Binding | None
@@ -212,6 +215,7 @@ class StoredAnswer:
     """A completed turn, as its client got it or should have got it."""
 
     turn_id: str
+    tenant: str
     conversation_id: str
     fingerprint: str
     start: StartKind
@@ -288,8 +292,8 @@ class Store(Protocol):
         """
         ...
 
-    async def count(self, tenant: str) -> int:
-        """How many conversations there are with a completed turn."""
+    async def count(self) -> int:
+        """How many conversations there are with a completed turn, of all tenants."""
         ...
 
     async def find(self, tenant: str, lineage: str) -> str | None:
@@ -334,10 +338,18 @@ class Store(Protocol):
         """Forget a conversation, with its turns, answers and transcripts."""
         ...
 
-    async def unused_since(self, tenant: str, moment: float, *, limit: int) -> list[str]:
-        """The ids of conversations that were last used before then, the longest unused first."""
+    async def unused_since(self, moment: float, *, limit: int) -> list[Address]:
+        """The conversations of all tenants that were last used before then, the longest unused first."""
         ...
 
     async def forget_keys(self, moment: float) -> None:
         """Forget idempotency keys that were recorded before then."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Where API keys are kept."""
+
+    async def keys(self) -> Sequence[ApiKey]:
+        """Every key, revoked and expired ones included. Raises errors.StoreUnavailable."""
         ...

@@ -80,7 +80,7 @@ class World:
     def __init__(self, **host: Any) -> None:
         self.host = FakeHost(**host)
         self.events: list[ev.Event] = []
-        self.record = Record("conversation")
+        self.record = Record("default", "conversation")
         self.process = OwnProcess(self.record, cast(Host, self.host), self.events.append)
 
     def start(self, epoch: int = 1) -> None:
