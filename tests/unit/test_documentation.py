@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import typer
+from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
 from claude_code_api import errors
+from claude_code_api.api.openai_chat.translate import parse
+from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.app import create_app
 from claude_code_api.bench import BenchFailed
 from claude_code_api.cli import app
 from claude_code_api.cli.config import reference
 from claude_code_api.config import Settings
+from claude_code_api.core.models import ModelNames
+from claude_code_api.errors import UnsupportedParameter
 
 DOCS = Path(__file__).parents[2] / "docs"
+MODELS = ModelNames(default="sonnet", aliases={})
 
 
 def test_the_settings_page_is_what_the_code_says() -> None:
@@ -55,6 +61,35 @@ def _commands(command: Any, name: str) -> Iterator[str]:
         return
     for part, inner in command.commands.items():
         yield from _commands(inner, f"{name} {part}")
+
+
+def test_every_parameter_of_the_official_client_is_documented() -> None:
+    page = (DOCS / "openai-chat.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (works|ignored|refused) \|", page.split("## Messages")[0], re.M))
+    known = set(get_type_hints(CompletionCreateParamsStreaming)) - {"extra_headers", "extra_body"}
+    assert len(known) >= 35
+    assert known - set(rows) == set()
+    assert set(rows) - known == set()
+
+
+def test_every_parameter_does_what_the_page_says() -> None:
+    page = (DOCS / "openai-chat.md").read_text().split("## Messages")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (works|ignored|refused) \|", page, re.M))
+    declared = set(ChatRequest.model_fields) - {"conversation_id"}
+    assert {name for name, here in rows.items() if here == "works"} == declared
+    assert {name: _effect(name) for name in rows if name not in declared} == {
+        name: (here, name) for name, here in rows.items() if here != "works"
+    }
+
+
+def _effect(name: str) -> tuple[str, str | None]:
+    """What becomes of a request with a parameter, and the name that the client is told."""
+    body = {"messages": [{"role": "user", "content": "Hi"}], name: 2}
+    try:
+        request = parse(ChatRequest.model_validate(body), models=MODELS, named=False, strict=False)
+    except UnsupportedParameter as error:
+        return "refused", error.param
+    return "ignored", ",".join(request.ignored)
 
 
 def _family(root: type[errors.GatewayError]) -> list[type[errors.GatewayError]]:

@@ -1,46 +1,123 @@
-"""What a conversation holds, and what of a request's history is new to it."""
+"""What a conversation holds, and what of a request's history is new to it.
+
+Histories are compared as a client can see them. Blocks marked `internal` and thinking are not seen, a message without
+anything to see separates nothing, and neighbouring messages of one role are taken together.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any
 
-from claude_code_api.core.turn import Message
+from claude_code_api.core.turn import Block, Message, Role
+
+
+@dataclass(slots=True)
+class _Run:
+    """Neighbouring messages of one role: their text, and what else is shown, in order."""
+
+    role: Role
+    texts: list[str] = field(default_factory=list)
+    shown: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def text(self) -> str:
+        """The text, as the user wrote it; the assistant's with white space as single spaces, for clients reflow it."""
+        text = "\n\n".join(self.texts)
+        return " ".join(text.split()) if self.role == "assistant" else text.strip()
 
 
 def same_history(held: Sequence[Message], sent: Sequence[Message]) -> bool:
     """Whether a client's view of the history is the conversation's own.
 
-    Compared as a client can see it: roles and visible text; thinking is dropped, neighbouring messages of one role are
-    taken together, and white space at the ends of a message does not count.
+    Compared are roles, text, the client's tool calls (arguments as JSON values) and their results. White space does not
+    count at the ends of a text, nor how much of it stands between the assistant's words.
     """
-    return _visible(held) == _visible(sent)
+    pairs = zip_longest(_runs(held), _runs(sent))
+    return all(one is not None and other is not None and _same(one, other) for one, other in pairs)
 
 
 def lineage(system: str, history: Sequence[Message]) -> str:
     """What identifies a history: equal for two that a client cannot tell apart, in hexadecimal."""
-    said = json.dumps([system.strip(), _visible(history)])
-    return hashlib.sha256(said.encode()).hexdigest()
+    said = hashlib.sha256()
+    _say(said, "system", system.strip())
+    for run in _runs(history):
+        _say(said, run.role, run.text())
+        if run.shown:
+            said.update(json.dumps(run.shown, sort_keys=True).encode())
+    return said.hexdigest()
 
 
 def open_calls(history: Sequence[Message]) -> tuple[str, ...]:
-    """The calls of the client's tools that the last answer made and that have no result yet."""
+    """The ids of the client's tool calls that the history ends with and has no results for, in their order."""
     calls: list[str] = []
+    answered: set[str] = set()
+    is_answer = False
     for message in reversed(history):
-        if message.role != "assistant" and not all(block.get("internal") for block in message.content):
+        seen = [block for block in message.content if not block.get("internal")]
+        if message.role == "assistant":
+            is_answer = True
+            calls[:0] = [block["id"] for block in seen if block.get("type") == "tool_use"]
+        elif is_answer and seen:
             break
-        made = [block for block in message.content if block.get("type") == "tool_use" and not block.get("internal")]
-        calls = [*(str(block["id"]) for block in made), *calls]
-    return tuple(calls)
-
-
-def _visible(history: Sequence[Message]) -> list[tuple[str, str]]:
-    turns: list[tuple[str, str]] = []
-    for message in history:
-        text = message.text().strip()
-        if turns and turns[-1][0] == message.role:
-            turns[-1] = (message.role, f"{turns[-1][1]}\n{text}".strip())
         else:
-            turns.append((message.role, text))
-    return turns
+            answered.update(block["tool_use_id"] for block in seen if block.get("type") == "tool_result")
+    return tuple(call for call in calls if call not in answered)
+
+
+def _runs(history: Sequence[Message]) -> Iterator[_Run]:
+    run: _Run | None = None
+    for message in history:
+        seen = [block for block in message.content if not block.get("internal")]
+        text = "".join(block["text"] for block in seen if block.get("type") == "text")
+        shown = [look(block) for block in seen if (look := _LOOKS.get(block.get("type", ""))) is not None]
+        if not shown and not text.strip():
+            continue
+        if run is None or run.role != message.role:
+            if run is not None:
+                yield run
+            run = _Run(message.role)
+        if text.strip():
+            run.texts.append(text)
+        run.shown += shown
+    if run is not None:
+        yield run
+
+
+def _say(said: hashlib._Hash, role: str, text: str) -> None:
+    words = text.encode(errors="surrogatepass")
+    said.update(f"{role} {len(words)} ".encode())
+    said.update(words)
+
+
+def _same(one: _Run, other: _Run) -> bool:
+    return (
+        one.role == other.role and one.shown == other.shown and (one.texts == other.texts or one.text() == other.text())
+    )
+
+
+def _call(block: Block) -> tuple[Any, ...]:
+    return ("call", block["id"], block["name"], _plain(block["input"]))
+
+
+def _result(block: Block) -> tuple[Any, ...]:
+    content = block.get("content") or ""
+    if not isinstance(content, str):
+        content = "".join(part["text"] for part in content if part.get("type") == "text")
+    return ("result", block["tool_use_id"], content.strip())
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value with one way to write each number: clients that parse arguments may write 1.0 back as 1."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_LOOKS: Mapping[str, Callable[[Block], tuple[Any, ...]]] = {"tool_use": _call, "tool_result": _result}
+"""What a client sees of a block that is not text, by its type: values that compare, and that JSON can write."""

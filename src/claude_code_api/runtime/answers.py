@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,8 +16,12 @@ from dataclasses import dataclass
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import (
     AnswerStarted,
+    Block,
+    Message,
     TextDelta,
     ThinkingDelta,
+    ToolCallDelta,
+    ToolCallStarted,
     TurnEvent,
     TurnStarted,
 )
@@ -113,11 +118,25 @@ def _cut_unread(task: asyncio.Task[Running]) -> None:
 
 
 def _events(stored: StoredAnswer) -> list[TurnEvent]:
-    events: list[TurnEvent] = [TurnStarted(stored.start), AnswerStarted(stored.completed.model)]
-    for message in stored.completed.messages:
-        for block in message.content if message.role == "assistant" else ():
-            if block.get("type") == "text":
-                events.append(TextDelta(block["text"]))
-            elif block.get("type") == "thinking":
-                events.append(ThinkingDelta(block["thinking"]))
-    return [*events, stored.completed]
+    """What the turn's own events told its client; why a model declined comes with the last one."""
+    done = stored.completed
+    events: list[TurnEvent] = [TurnStarted(stored.start)]
+    answers = [message for message in done.messages if message.role == "assistant"]
+    for message in answers or [Message("assistant", ())]:
+        events.append(AnswerStarted(done.model))
+        for block in message.content:
+            if not block.get("internal"):
+                events += _events_of(block, declined=done.stop_reason == "refusal")
+    return [*events, done]
+
+
+def _events_of(block: Block, *, declined: bool) -> list[TurnEvent]:
+    kind = block.get("type")
+    if kind == "text" and not declined:
+        return [TextDelta(block["text"])]
+    if kind == "thinking":
+        return [ThinkingDelta(block["thinking"])]
+    if kind == "tool_use":
+        arguments = json.dumps(block["input"], separators=(",", ":"), ensure_ascii=False)
+        return [ToolCallStarted(block["id"], block["name"]), ToolCallDelta(block["id"], arguments)]
+    return []

@@ -1,16 +1,16 @@
-"""Between Chat Completions and the dialect-neutral turn."""
+"""From Chat Completions to the dialect-neutral turn."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import ValidationError
 
-from claude_code_api.api.openai_chat.translate import Head, ParsedRequest, parse
+from claude_code_api.api.openai_chat.translate import ParsedRequest, parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.core.models import ModelNames
-from claude_code_api.core.turn import Message, TextDelta, ThinkingDelta, TurnCompleted, Usage
+from claude_code_api.core.turn import Effort, Message, Options, Tool, ToolChoice
 from claude_code_api.errors import InvalidRequest, ModelNotFound, UnsupportedParameter
 
 MODELS = ModelNames(default="opus", aliases={"gpt-4o": "sonnet"})
@@ -112,55 +112,149 @@ def test_what_cannot_be_understood_is_named(messages: list[Any], param: str) -> 
 @pytest.mark.parametrize(
     ("messages", "param"),
     [
-        ([{"role": "tool", "content": "42", "tool_call_id": "1"}, HI], "messages[0].role"),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}], "messages[0].content[0]"),
-        ([HI, {**HELLO, "tool_calls": [{"id": "1"}]}, BYE], "messages[1].tool_calls"),
+        ([{"role": "function", "name": "f", "content": "42"}, HI], "messages[0].role"),
+        ([{"role": "user", "content": [{"type": "input_audio"}]}], "messages[0].content[0]"),
+        ([HI, {**HELLO, "function_call": {"name": "f"}}, BYE], "messages[1].function_call"),
+        ([HI, {**HELLO, "audio": {"id": "1"}}, BYE], "messages[1].audio"),
     ],
 )
-def test_messages_that_are_not_offered_yet_are_named(messages: list[Any], param: str) -> None:
+def test_messages_that_are_not_offered_are_named(messages: list[Any], param: str) -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         parsed(*messages)
     assert caught.value.param == param
 
 
 UNSUPPORTED: dict[str, Any] = {
-    "tools": [{"type": "function", "function": {"name": "f"}}],
     "functions": [{"name": "f"}],
-    "tool_choice": "required",
     "function_call": {"name": "f"},
-    "response_format": {"type": "json_object"},
     "n": 2,
-    "stop": ["."],
-    "max_tokens": 5,
-    "max_completion_tokens": 5,
     "logprobs": True,
     "top_logprobs": 3,
     "audio": {"voice": "x"},
     "modalities": ["text", "audio"],
     "web_search_options": {},
-    "reasoning_effort": "low",
 }
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
-def test_what_would_change_the_answer_is_refused(name: str) -> None:
-    with pytest.raises(UnsupportedParameter) as caught:
+def test_what_would_change_the_answer_is_refused_with_advice(name: str) -> None:
+    with pytest.raises(UnsupportedParameter, match=f"{name} is not offered: .+") as caught:
         parsed(HI, **{name: UNSUPPORTED[name]})
     assert caught.value.param == name
+
+
+INVALID: list[tuple[str, Any]] = [
+    ("max_tokens", 0),
+    ("max_completion_tokens", -1),
+    ("stop", ""),
+    ("stop", [".", "  \n"]),
+    ("stop", list("abcde")),
+    ("stop", "x" * 1001),
+    ("stop", "\ud83d"),
+    ("reasoning_effort", "extreme"),
+    ("reasoning_effort", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), INVALID)
+def test_an_option_out_of_its_range_is_named(name: str, value: Any) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parsed(HI, **{name: value})
+    assert caught.value.param == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_tokens", True), ("max_tokens", "5"), ("max_tokens", 1.5), ("stop", [1]), ("parallel_tool_calls", "no")],
+)
+def test_an_option_of_another_type_is_no_request(name: str, value: Any) -> None:
+    with pytest.raises(ValidationError):
+        parsed(HI, **{name: value})
+
+
+def test_the_two_token_limits_are_one() -> None:
+    assert parsed(HI, max_tokens=5).turn.options.max_tokens == 5
+    assert parsed(HI, max_completion_tokens=6, max_tokens=None).turn.options.max_tokens == 6
+    with pytest.raises(InvalidRequest, match="the same") as caught:
+        parsed(HI, max_tokens=5, max_completion_tokens=6)
+    assert caught.value.param == "max_completion_tokens"
+
+
+def test_where_an_answer_stops() -> None:
+    assert parsed(HI, stop="END").turn.options.stop == ("END",)
+    assert parsed(HI, stop=["a", "b\n"]).turn.options.stop == ("a", "b\n")
+    assert parsed(HI, stop=[]).turn.options.stop == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "effort", "thinking"),
+    [
+        (None, None, True),
+        ("none", "low", False),
+        ("minimal", "low", True),
+        ("low", "low", True),
+        ("medium", "medium", True),
+        ("high", "high", True),
+        ("xhigh", "xhigh", True),
+        ("max", "max", True),
+    ],
+)
+def test_how_much_the_model_thinks(asked: str | None, effort: Effort | None, thinking: bool) -> None:
+    options = parsed(HI, reasoning_effort=asked).turn.options
+    assert (options.effort, options.thinking) == (effort, thinking)
+
+
+def test_tools_choice_and_schema_reach_the_turn() -> None:
+    schema: dict[str, Any] = {"type": "object", "properties": {}}
+    turn = parsed(
+        HI,
+        tools=[{"type": "function", "function": {"name": "f", "description": "Does f", "parameters": schema}}],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        response_format={"type": "json_object"},
+    ).turn
+    assert turn.options.tools == (Tool("f", "Does f", schema),)
+    assert turn.options.tool_choice == ToolChoice("any", parallel=False)
+    assert turn.schema == {"type": "object"}
+    assert turn.profile == "chat"
+
+
+def test_without_options_there_are_none() -> None:
+    turn = parsed(HI).turn
+    assert turn.options == Options()
+    assert turn.schema is None
 
 
 def test_asking_for_what_is_so_anyway_is_no_trouble() -> None:
     asked: dict[str, Any] = {
         "tools": [],
         "tool_choice": "none",
+        "parallel_tool_calls": True,
+        "function_call": "none",
+        "functions": [],
         "response_format": {"type": "text"},
         "n": 1,
         "stop": [],
         "max_tokens": None,
         "logprobs": False,
+        "top_logprobs": 0,
         "modalities": ["text"],
     }
-    assert parsed(HI, strict=True, **asked).ignored == ()
+    request = parsed(HI, strict=True, **asked)
+    assert request.ignored == ()
+    assert request.turn.options == Options()
+
+
+def test_an_answer_can_be_sent_back_as_the_official_client_has_it() -> None:
+    echoed: dict[str, Any] = {
+        **HELLO,
+        "refusal": None,
+        "annotations": [],
+        "audio": None,
+        "function_call": None,
+        "tool_calls": None,
+    }
+    assert parsed(HI, echoed, BYE, strict=True).turn.history == parsed(HI, HELLO, BYE).turn.history
 
 
 def test_what_has_no_effect_is_listed() -> None:
@@ -172,10 +266,15 @@ def test_what_has_no_effect_is_listed_once_wherever_it_stands() -> None:
     part = {"type": "text", "text": "Hi", "cache_control": {"type": "ephemeral"}}
     message = {"role": "user", "content": [part, part], "weight": 1}
     options = {"include_usage": True, "include_obfuscation": False}
-    assert sorted(parsed(message, message, stream_options=options).ignored) == [
+    tool = {"type": "function", "function": {"name": "f", "x": 1}, "cache_control": {}}
+    ignored = parsed(message, message, stream_options=options, tools=[tool], response_format={"type": "text", "y": 1})
+    assert sorted(ignored.ignored) == [
         "messages[].content[].cache_control",
         "messages[].weight",
+        "response_format.y",
         "stream_options.include_obfuscation",
+        "tools[].cache_control",
+        "tools[].function.x",
     ]
 
 
@@ -204,91 +303,3 @@ def test_a_strict_server_refuses_what_has_no_effect() -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         parsed(HI, strict=True, temperature=0.2)
     assert caught.value.param == "temperature"
-
-
-# Answers
-
-HEAD = Head("chatcmpl-1", 1_700_000_000, "sonnet", "conv_1")
-USED = Usage(124, 46, cache_read_tokens=1000, cache_write_tokens=7, thinking_tokens=5)
-
-
-def done(*messages: Message, stop_reason: str = "end_turn", model: str = "claude-sonnet-5-5") -> TurnCompleted:
-    return TurnCompleted(stop_reason, model, USED, "leaf", messages)
-
-
-def answer(*blocks: dict[str, Any]) -> Message:
-    return Message("assistant", blocks)
-
-
-THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
-TEXT = {"type": "text", "text": "Hello."}
-
-
-def test_a_completion_is_what_the_official_client_expects() -> None:
-    body = HEAD.completion(done(answer(THOUGHT, TEXT)), reasoning=True)
-    completion = ChatCompletion.model_validate(body, strict=True)
-    assert completion.id == "chatcmpl-1"
-    assert completion.model == "claude-sonnet-5-5"
-    assert completion.choices[0].message.content == "Hello."
-    assert completion.choices[0].finish_reason == "stop"
-    assert body["conversation_id"] == "conv_1"
-    assert body["choices"][0]["message"]["reasoning_content"] == "Hm."
-
-
-def test_the_prompt_counts_what_the_cache_read_and_wrote() -> None:
-    usage = ChatCompletion.model_validate(HEAD.completion(done(answer(TEXT)), reasoning=True)).usage
-    assert usage is not None
-    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (1131, 46, 1177)
-    assert usage.prompt_tokens_details is not None
-    assert usage.prompt_tokens_details.cached_tokens == 1000
-    assert usage.completion_tokens_details is not None
-    assert usage.completion_tokens_details.reasoning_tokens == 5
-
-
-def test_thinking_can_be_kept_back() -> None:
-    message = HEAD.completion(done(answer(THOUGHT, TEXT)), reasoning=False)["choices"][0]["message"]
-    assert "reasoning_content" not in message
-    assert message["content"] == "Hello."
-
-
-def test_only_the_assistants_text_is_the_answer() -> None:
-    turn = done(answer(TEXT), user("a tool result"), answer({"type": "text", "text": " Bye."}))
-    assert HEAD.completion(turn, reasoning=True)["choices"][0]["message"]["content"] == "Hello. Bye."
-
-
-@pytest.mark.parametrize(
-    ("stop_reason", "finish"),
-    [
-        ("end_turn", "stop"),
-        ("stop_sequence", "stop"),
-        ("max_tokens", "length"),
-        ("model_context_window_exceeded", "length"),
-        ("refusal", "content_filter"),
-        ("something_new", "stop"),
-    ],
-)
-def test_why_an_answer_ended(stop_reason: str, finish: str) -> None:
-    turn = done(answer(TEXT), stop_reason=stop_reason)
-    assert HEAD.completion(turn, reasoning=True)["choices"][0]["finish_reason"] == finish
-    assert HEAD.closing(turn)["choices"][0]["finish_reason"] == finish
-
-
-def test_chunks_are_what_the_official_client_expects() -> None:
-    turn = done(answer(TEXT))
-    bodies = [
-        HEAD.opening(),
-        HEAD.delta(TextDelta("Hello.")),
-        HEAD.delta(ThinkingDelta("Hm.")),
-        HEAD.closing(turn),
-        HEAD.usage_chunk(turn),
-    ]
-    opening, text, _, closing, usage = [ChatCompletionChunk.model_validate(body, strict=True) for body in bodies]
-    assert opening.choices[0].delta.role == "assistant"
-    assert text.choices[0].delta.content == "Hello."
-    assert bodies[2]["choices"][0]["delta"] == {"reasoning_content": "Hm."}
-    assert closing.choices[0].finish_reason == "stop"
-    assert usage.choices == []
-    assert usage.usage is not None
-    assert usage.usage.total_tokens == 1177
-    assert {body["id"] for body in bodies} == {"chatcmpl-1"}
-    assert [body["usage"] for body in bodies[:-1]] == [None] * 4

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from claude_code_api.core.conversation import same_history
+import pytest
+
+from claude_code_api.core.conversation import lineage, open_calls, same_history
 from claude_code_api.core.turn import Message
 
 
@@ -58,3 +60,146 @@ def test_white_space_at_the_ends_does_not_count() -> None:
 def test_neighbours_of_one_role_are_one_message() -> None:
     assert same_history([user("a"), assistant("b"), assistant("c")], [user("a"), assistant("b\nc")])
     assert not same_history([user("a"), assistant("b"), assistant("c")], [user("a"), assistant("bc")])
+
+
+# What clients see of tools
+
+
+def call(identity: str = "c1", name: str = "f", internal: bool = False, **arguments: Any) -> dict[str, Any]:
+    block = {"type": "tool_use", "id": identity, "name": name, "input": arguments}
+    return block | {"internal": True} if internal else block
+
+
+def result(identity: str = "c1", text: Any = "42", internal: bool = False) -> dict[str, Any]:
+    content = [{"type": "text", "text": text}] if isinstance(text, str) else text
+    block = {"type": "tool_result", "tool_use_id": identity, "content": content}
+    return block | {"internal": True} if internal else block
+
+
+def results(*blocks: dict[str, Any]) -> Message:
+    return Message("user", blocks)
+
+
+ROUND = [user("Hi"), assistant("Let me see.", call(a=1)), results(result()), assistant("It is 42.")]
+
+
+def test_calls_and_results_are_part_of_a_history() -> None:
+    assert same_history(ROUND, list(ROUND))
+    assert lineage("", ROUND) == lineage("", list(ROUND))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [user("Hi"), assistant("Let me see.", call(a=2)), *ROUND[2:]],
+        [user("Hi"), assistant("Let me see.", call(a="1")), *ROUND[2:]],
+        [user("Hi"), assistant("Let me see.", call("c2", a=1)), *ROUND[2:]],
+        [user("Hi"), assistant("Let me see.", call(name="g", a=1)), *ROUND[2:]],
+        [user("Hi"), assistant("Let me see."), *ROUND[2:]],
+        [user("Hi"), assistant("Let me see.", call(a=1), call("c2")), *ROUND[2:]],
+        [*ROUND[:2], results(result(text="43")), ROUND[3]],
+        [*ROUND[:2], results(result("c2")), ROUND[3]],
+        [*ROUND[:2], results(), ROUND[3]],
+        [*ROUND[:2], Message("user", (*results(result()).content, {"type": "text", "text": "And?"})), ROUND[3]],
+        ROUND[:3],
+    ],
+)
+def test_another_call_or_result_is_another_history(other: list[Message]) -> None:
+    assert not same_history(ROUND, other)
+    assert not same_history(other, ROUND)
+    assert lineage("", ROUND) != lineage("", other)
+
+
+def test_arguments_are_compared_as_json() -> None:
+    one = [assistant(call(a={"x": 1, "y": [2.0]}, b=None))]
+    other = [assistant(call(b=None, a={"y": [2], "x": 1.0}))]
+    assert same_history(one, other)
+    assert lineage("", one) == lineage("", other)
+
+
+@pytest.mark.parametrize("empty", ["", [], None, [{"type": "text", "text": ""}]])
+def test_an_empty_result_is_an_empty_result(empty: Any) -> None:
+    assert same_history([results(result(text=[]))], [results(result(text=empty))])
+
+
+def test_a_result_is_its_text_however_it_is_parted() -> None:
+    parts = [{"type": "text", "text": "4"}, {"type": "text", "text": "2"}]
+    assert same_history([results(result())], [results(result(text=parts))])
+    plain = {"type": "tool_result", "tool_use_id": "c1", "content": "42"}
+    assert same_history([results(result())], [results(plain)])
+
+
+def test_what_the_agent_did_for_itself_is_not_seen() -> None:
+    held = [
+        user("Hi"),
+        assistant("I look.", call("own", internal=True)),
+        results(result("own", internal=True)),
+        assistant("Found it.", call(a=1)),
+        results(result()),
+    ]
+    sent = [user("Hi"), assistant("I look.\n\nFound it.", call(a=1)), results(result())]
+    assert same_history(held, sent)
+    assert lineage("", held) == lineage("", sent)
+
+
+def test_a_message_with_nothing_to_see_separates_nothing() -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+    held = [user("a"), assistant(thought), user("b"), assistant("c")]
+    assert same_history(held, [user("a"), user("b"), assistant("c")])
+    assert same_history(held, [user("a\n\nb"), assistant("c")])
+
+
+def test_the_assistants_white_space_may_be_reflowed_and_the_users_not() -> None:
+    assert same_history([assistant("One\n\n- two  three")], [assistant(" One - two\nthree")])
+    assert lineage("", [assistant("One\n\n- two  three")]) == lineage("", [assistant(" One - two\nthree")])
+    assert not same_history([assistant("One two")], [assistant("Onetwo")])
+    assert not same_history([user("One\ntwo")], [user("One two")])
+    assert lineage("", [user("One\ntwo")]) != lineage("", [user("One two")])
+
+
+def test_blocks_of_kinds_that_nobody_compares_are_not_seen() -> None:
+    assert same_history([assistant("a", {"type": "redacted_thinking", "data": "x"})], [assistant("a")])
+
+
+def test_a_lineage_tells_system_role_and_text_apart() -> None:
+    told = {
+        lineage("", [user("a")]),
+        lineage("a", []),
+        lineage("", [assistant("a")]),
+        lineage("", [user("a"), assistant("b")]),
+        lineage("", [user("a assistant 1 b")]),
+        lineage("user 1 a", []),
+        lineage("", []),
+    }
+    assert len(told) == 7
+    assert lineage(" a\n", [user("b")]) == lineage("a", [user(" b ")])
+    lineage("\ud83d", [user("\ud83d")])
+
+
+# Calls that wait
+
+
+def test_calls_without_a_result_are_open_in_their_order() -> None:
+    assert open_calls([]) == ()
+    assert open_calls(ROUND) == ()
+    assert open_calls(ROUND[:2]) == ("c1",)
+    assert open_calls(ROUND[:3]) == ()
+    assert open_calls([user("Hi"), assistant(call("a"), call("b"))]) == ("a", "b")
+    assert open_calls([user("Hi"), assistant(call("a")), assistant("and", call("b"))]) == ("a", "b")
+    assert open_calls([user("Hi"), assistant(call("a"), call("b")), results(result("b"))]) == ("a",)
+
+
+def test_the_agents_own_calls_are_never_open() -> None:
+    history = [
+        *ROUND,
+        user("More"),
+        assistant(call("a"), call("own", internal=True)),
+        results(result("own", internal=True)),
+        assistant(call("b")),
+    ]
+    assert open_calls(history) == ("a", "b")
+    assert open_calls([user("Hi"), assistant(call("own", internal=True))]) == ()
+
+
+def test_calls_of_earlier_turns_are_not_looked_at() -> None:
+    assert open_calls([user("Hi"), assistant(call("old")), user("Never mind"), assistant("Well.")]) == ()

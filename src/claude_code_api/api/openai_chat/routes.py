@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -15,21 +14,12 @@ from claude_code_api.api.client import ClientWatch, Delivered
 from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.errors import envelope
 from claude_code_api.api.mark import mark_of
-from claude_code_api.api.openai_chat.translate import Head, parse
+from claude_code_api.api.openai_chat.answer import Chunks, Head
+from claude_code_api.api.openai_chat.translate import ParsedRequest, parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.api.sse import EventStream, data
 from claude_code_api.core.identity import explicit_id
-from claude_code_api.core.turn import (
-    AnswerRestarted,
-    AnswerStarted,
-    StartKind,
-    TextDelta,
-    ThinkingDelta,
-    TurnCompleted,
-    TurnEvent,
-    TurnFailed,
-    TurnStarted,
-)
+from claude_code_api.core.turn import AnswerStarted, StartKind, TurnCompleted, TurnEvent, TurnFailed, TurnStarted
 from claude_code_api.errors import GatewayError, UpstreamInterrupted
 from claude_code_api.runtime.ticket import Ticket
 
@@ -45,11 +35,17 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
     """
     caller.check_profile("chat")
     named = explicit_id(body.conversation_id, request.headers.get("x-conversation-id"))
-    parsed = parse(body, models=context.models, named=named is not None, strict=context.strict_params)
+    parsed = await _parsed(body, context, named=named is not None)
     ticket = await context.manager.submit(caller.tenant, named, parsed.turn, await mark_of(request, named))
     request.state.conversation_id = ticket.conversation_id
     identity = f"chatcmpl-{ticket.turn_id.replace('-', '')}"
-    head = Head(identity, int(ticket.created_at), parsed.turn.model, ticket.conversation_id)
+    head = Head(
+        identity,
+        int(ticket.created_at),
+        parsed.turn.model,
+        ticket.conversation_id,
+        structured=parsed.turn.schema is not None,
+    )
     headers = {"X-Conversation-ID": ticket.conversation_id}
     if ticket.replayed:
         headers["Idempotent-Replayed"] = "true"
@@ -64,6 +60,15 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
             response = await _whole(request, context, ticket, head, headers)
         undo.pop_all()
         return response
+
+
+async def _parsed(body: ChatRequest, context: Context, *, named: bool) -> ParsedRequest:
+    def parsed() -> ParsedRequest:
+        return parse(body, models=context.models, named=named, strict=context.strict_params)
+
+    if body.tools or body.response_format is not None:
+        return await asyncio.to_thread(parsed)  # large schemas take a while to check
+    return parsed()
 
 
 async def _whole(request: Request, context: Context, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:
@@ -92,9 +97,9 @@ async def _streamed(
         raise first.error
     if events.start is not None:
         headers["X-Session-Start"] = events.start.value
-    frames = _frames(events, ticket, head, reasoning=context.reasoning_content, include_usage=include_usage)
+    chunks = Chunks(head, reasoning=context.reasoning_content, include_usage=include_usage)
     return EventStream(
-        frames,
+        _frames(events, ticket, chunks),
         heartbeat_s=context.heartbeat_s,
         on_gone=ticket.abandon,
         on_sent=ticket.delivered,
@@ -107,9 +112,8 @@ class _Peekable:
 
     def __init__(self, ticket: Ticket) -> None:
         self._stream = ticket.events()
-        self._first: TurnEvent | None = None
+        self._seen: list[TurnEvent] = []
         self.start: StartKind | None = None
-        self.model: str | None = None
 
     async def peek(self, seconds: float) -> TurnEvent | None:
         """The first event of the answer, None when it takes longer than `seconds`."""
@@ -118,49 +122,34 @@ class _Peekable:
                 async for event in self._stream:
                     if isinstance(event, TurnStarted):
                         self.start = event.start
-                    elif isinstance(event, AnswerStarted):
-                        self.model = event.model
-                    else:
-                        self._first = event
+                        continue
+                    self._seen.append(event)
+                    if not isinstance(event, AnswerStarted):
                         return event
         except TimeoutError:
             return None
         return None
 
     async def events(self) -> AsyncIterator[TurnEvent]:
-        """Every event of the answer, the one that was looked at included."""
-        if self._first is not None:
-            yield self._first
+        """Every event of the answer, those that were looked at included."""
+        for event in self._seen:
+            yield event
         async for event in self._stream:
             yield event
 
 
-async def _frames(
-    events: _Peekable, ticket: Ticket, head: Head, *, reasoning: bool, include_usage: bool
-) -> AsyncIterator[bytes]:
-    opened, opening = False, b""
+async def _frames(events: _Peekable, ticket: Ticket, chunks: Chunks) -> AsyncIterator[bytes]:
     async for event in events.events():
-        if isinstance(event, AnswerStarted):
-            events.model = event.model
-        elif not opened and not isinstance(event, TurnStarted | TurnFailed):
-            opened = True
-            head = replace(head, model=events.model or head.model)
-            opening = data(head.opening())
-        if isinstance(event, TextDelta) or (isinstance(event, ThinkingDelta) and reasoning):
-            yield opening + data(head.delta(event))
-            opening = b""
-        elif isinstance(event, AnswerRestarted) and not opening:
-            ticket.abandon()
-            lost = UpstreamInterrupted(
-                "The model's stream broke in the middle of the answer. Send the request again.", retry_after=1
-            )
-            yield data(envelope(lost))
-            return
-        elif isinstance(event, TurnFailed):
+        if isinstance(event, TurnFailed):
             yield data(envelope(event.error))
             return
-        elif isinstance(event, TurnCompleted):
-            yield opening + data(head.closing(event))
-            if include_usage:
-                yield data(head.usage_chunk(event))
+        try:
+            frames = b"".join(map(data, chunks.of(event)))
+        except UpstreamInterrupted as error:
+            ticket.abandon()
+            yield data(envelope(error))
+            return
+        if frames:
+            yield frames
+        if isinstance(event, TurnCompleted):
             yield b"data: [DONE]\n\n"

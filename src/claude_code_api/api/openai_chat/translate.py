@@ -1,47 +1,53 @@
-"""Between Chat Completions and the dialect-neutral turn. Pure."""
+"""From a Chat Completions request to the dialect-neutral turn. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from claude_code_api.api.openai_chat.wire import ChatMessage, ChatRequest
+from pydantic import BaseModel
+
+from claude_code_api.api.checks import sound
+from claude_code_api.api.openai_chat.dialogue import dialogue_of
+from claude_code_api.api.openai_chat.tools import schema_of, tools_of
+from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.core.models import ModelNames
-from claude_code_api.core.turn import Block, Message, Role, TextDelta, ThinkingDelta, TurnCompleted, TurnInput, Usage
+from claude_code_api.core.turn import Effort, Options, TurnInput
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
-_Refused = Callable[[Any], bool]
 
-# What would change the answer and cannot be had yet: the test says whether the value asks for it.
-_UNSUPPORTED: Mapping[str, _Refused] = {
-    "tools": bool,
-    "functions": bool,
-    "tool_choice": lambda value: value not in ("none", "auto"),
-    "function_call": lambda value: value not in ("none", "auto"),
-    "response_format": lambda value: not (isinstance(value, dict) and value.get("type") == "text"),
-    "n": lambda value: value != 1,
-    "stop": bool,
-    "max_tokens": lambda value: True,
-    "max_completion_tokens": lambda value: True,
-    "logprobs": bool,
-    "top_logprobs": bool,
-    "audio": bool,
-    "modalities": lambda value: value != ["text"],
-    "web_search_options": lambda value: True,
-    "reasoning_effort": lambda value: True,
+class _Refusal(NamedTuple):
+    """A field that is known and not offered: which values ask for it, and what to do instead."""
+
+    asked: Callable[[Any], bool]
+    advice: str
+
+
+_REFUSED: Mapping[str, _Refusal] = {
+    "functions": _Refusal(bool, "functions are now tools; send them as 'tools'."),
+    "function_call": _Refusal(lambda value: value not in ("none", "auto"), "use 'tool_choice'."),
+    "n": _Refusal(lambda value: value != 1, "a request has one answer; send it again for another."),
+    "logprobs": _Refusal(bool, "Claude tells no probabilities; leave it out."),
+    "top_logprobs": _Refusal(bool, "Claude tells no probabilities; leave it out."),
+    "audio": _Refusal(lambda value: True, "answers are text; leave it out."),
+    "modalities": _Refusal(lambda value: value != ["text"], "answers are text; leave it out or send ['text']."),
+    "web_search_options": _Refusal(lambda value: True, "offer a search of your own as one of 'tools'."),
 }
-_REFUSED_IN_MESSAGES = ("tool_calls", "function_call", "audio")
+_EFFORTS: Mapping[str, Effort] = {
+    "none": "low",
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "xhigh",
+    "max": "max",
+}
+_MOST_STOPS = 4
+_LONGEST_STOP = 1_000
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,100}")
 _MOST_SHOWN = 32
-_FINISH = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "content_filter",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,48 +63,78 @@ def parse(request: ChatRequest, *, models: ModelNames, named: bool, strict: bool
 
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
-    ignored = _check_options(request, strict=strict)
-    system: list[str] = []
-    spoken: list[tuple[Role, list[Block]]] = []
-    for index, message in enumerate(request.messages):
-        where = f"messages[{index}]"
-        text = _text(message, where)
-        if message.role in ("system", "developer"):
-            system.append(text)
-        elif message.role == "user" or message.role == "assistant":
-            _append(spoken, message.role, text, where)
-        else:
-            raise UnsupportedParameter(
-                f"{where}.role: messages of the role {message.role!r} are not supported yet.", param=f"{where}.role"
-            )
-    dialogue = [Message(role, tuple(blocks)) for role, blocks in spoken]
-    if not dialogue or dialogue[-1].role != "user":
-        raise InvalidRequest("The last message must be the user's.", param="messages")
-    whole = any(message.role == "assistant" for message in dialogue)
-    append = named and not whole
+    _check_refused(request)
+    ignored = _ignored(request, strict=strict)
+    options = _options(request)
+    schema = schema_of(request)
+    dialogue = dialogue_of(request.messages, named=named)
+    messages = dialogue.messages
+    if not messages or messages[-1].role != "user":
+        raise InvalidRequest("The last message must be the user's, or a tool's result.", param="messages")
+    append = named and not dialogue.whole
     turn = TurnInput(
-        new=dialogue[-1],
+        new=messages[-1],
         model=models.resolve(request.model or models.default),
-        system=None if append and not system else "\n\n".join(system),
-        history=None if append else tuple(dialogue[:-1]),
+        system=dialogue.system if append else dialogue.system or "",
+        history=None if append else messages[:-1],
         named=named,
+        schema=schema,
+        options=options,
     )
     return ParsedRequest(turn, ignored)
 
 
-def _check_options(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
+def _check_refused(request: ChatRequest) -> None:
     extra = request.extra()
-    for name, refused in _UNSUPPORTED.items():
-        if name in extra and refused(extra[name]):
-            raise UnsupportedParameter(f"{name} is not supported yet; leave it out.", param=name)
-    ignored = [name for name in extra if name not in _UNSUPPORTED]
-    if request.stream_options is not None:
-        ignored += [f"stream_options.{name}" for name in request.stream_options.model_extra or {}]
-    for message in request.messages:
-        ignored += [f"messages[].{name}" for name in message.model_extra or {} if name not in _REFUSED_IN_MESSAGES]
-        if isinstance(message.content, list):
-            ignored += [f"messages[].content[].{name}" for part in message.content for name in part.model_extra or {}]
-    shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(ignored)]
+    for name, refusal in _REFUSED.items():
+        if name in extra and refusal.asked(extra[name]):
+            raise UnsupportedParameter(f"{name} is not offered: {refusal.advice}", param=name)
+
+
+def _options(request: ChatRequest) -> Options:
+    tools, choice = tools_of(request)
+    effort = request.reasoning_effort
+    if effort is not None and effort not in _EFFORTS:
+        raise InvalidRequest(
+            f"reasoning_effort: {effort[:100]!r} is none of {', '.join(map(repr, _EFFORTS))}.", param="reasoning_effort"
+        )
+    return Options(
+        tools=tools,
+        tool_choice=choice,
+        effort=None if effort is None else _EFFORTS[effort],
+        thinking=effort != "none",
+        max_tokens=_max_tokens(request),
+        stop=_stop(request.stop),
+    )
+
+
+def _max_tokens(request: ChatRequest) -> int | None:
+    newer, older = request.max_completion_tokens, request.max_tokens
+    if newer is not None and older is not None:
+        raise InvalidRequest(
+            "max_tokens and max_completion_tokens are the same; send one of them.", param="max_completion_tokens"
+        )
+    name, most = ("max_tokens", older) if newer is None else ("max_completion_tokens", newer)
+    if most is not None and most < 1:
+        raise InvalidRequest(f"{name} must be at least 1.", param=name)
+    return most
+
+
+def _stop(given: str | list[str] | None) -> tuple[str, ...]:
+    texts = [given] if isinstance(given, str) else given or []
+    if len(texts) > _MOST_STOPS:
+        raise InvalidRequest(f"stop: at most {_MOST_STOPS} texts, not {len(texts)}.", param="stop")
+    for text in texts:
+        if not text.strip():
+            raise InvalidRequest("stop: Claude takes no text that is empty or only white space.", param="stop")
+        if len(text) > _LONGEST_STOP:
+            raise InvalidRequest(f"stop: a text has at most {_LONGEST_STOP} characters.", param="stop")
+    return tuple(sound(text, "stop") for text in texts)
+
+
+def _ignored(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
+    names = [name for name in _undeclared(request, "") if name not in _REFUSED]
+    shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(names)]
     if strict and shown:
         raise UnsupportedParameter(
             f"{shown[0]} has no effect with Claude Code, and [api] strict_params is on.", param=shown[0]
@@ -106,133 +142,16 @@ def _check_options(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
     return tuple(shown if len(shown) <= _MOST_SHOWN else [*shown[:_MOST_SHOWN], "..."])
 
 
-def _text(message: ChatMessage, where: str) -> str:
-    for field in _REFUSED_IN_MESSAGES:
-        if (message.model_extra or {}).get(field):
-            raise UnsupportedParameter(f"{where}.{field} is not supported yet.", param=f"{where}.{field}")
-    content = message.content
-    if content is None:
-        raise InvalidRequest(f"{where}.content is missing.", param=f"{where}.content")
-    if isinstance(content, str):
-        return _sound(content, f"{where}.content")
-    texts = []
-    for number, part in enumerate(content):
-        at = f"{where}.content[{number}]"
-        if part.type not in ("text", "input_text", "output_text"):
-            raise UnsupportedParameter(f"{at}: parts of the type {part.type!r} are not supported yet.", param=at)
-        if part.text is None:
-            raise InvalidRequest(f"{at}.text is missing.", param=f"{at}.text")
-        texts.append(_sound(part.text, f"{at}.text"))
-    return "".join(texts)
-
-
-def _sound(text: str, where: str) -> str:
-    """JSON can carry half a character, which nothing behind us can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRequest(f"{where} contains half of a surrogate pair, which is not text.", param=where) from error
-    return text
-
-
-def _append(spoken: list[tuple[Role, list[Block]]], role: Role, text: str, where: str) -> None:
-    """Neighbours of one role are one message to the model, as they would be at the Messages API."""
-    if not text.strip():
-        raise InvalidRequest(f"{where}.content must not be empty.", param=f"{where}.content")
-    if spoken and spoken[-1][0] == role:
-        spoken[-1][1].append({"type": "text", "text": f"\n\n{text}"})
-    else:
-        spoken.append((role, [{"type": "text", "text": text}]))
-
-
-# Answers
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What every object of one answer repeats."""
-
-    id: str
-    created: int
-    model: str
-    conversation_id: str
-
-    def completion(self, done: TurnCompleted, *, reasoning: bool) -> dict[str, Any]:
-        """The whole answer of a request without a stream."""
-        message: dict[str, Any] = {
-            "role": "assistant",
-            "content": _joined(done, "text"),
-            "refusal": None,
-            "annotations": [],
-        }
-        if reasoning and (thinking := _joined(done, "thinking")):
-            message["reasoning_content"] = thinking
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(done)}
-        return self._object("chat.completion", done.model or self.model, [choice], usage(done.usage))
-
-    def opening(self) -> dict[str, Any]:
-        """The first chunk: the role."""
-        return self._chunk({"role": "assistant", "content": "", "refusal": None})
-
-    def delta(self, event: TextDelta | ThinkingDelta) -> dict[str, Any]:
-        """A chunk of text or thinking."""
-        if isinstance(event, TextDelta):
-            return self._chunk({"content": event.text})
-        return self._chunk({"reasoning_content": event.text})
-
-    def closing(self, done: TurnCompleted) -> dict[str, Any]:
-        """The chunk that says why the answer ended."""
-        return self._chunk({}, finish=_finish(done))
-
-    def usage_chunk(self, done: TurnCompleted) -> dict[str, Any]:
-        """The chunk after the last one, when the client asked for `include_usage`."""
-        return self._object("chat.completion.chunk", self.model, [], usage(done.usage))
-
-    def _chunk(self, delta: dict[str, Any], *, finish: str | None = None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return self._object("chat.completion.chunk", self.model, [choice], None)
-
-    def _object(
-        self, kind: str, model: str, choices: list[dict[str, Any]], used: dict[str, Any] | None
-    ) -> dict[str, Any]:
-        return {
-            "id": self.id,
-            "object": kind,
-            "created": self.created,
-            "model": model,
-            "choices": choices,
-            "usage": used,
-            "service_tier": None,
-            "system_fingerprint": None,
-            "conversation_id": self.conversation_id,
-        }
-
-
-def usage(used: Usage) -> dict[str, Any]:
-    """OpenAI's usage object; the prompt counts what the cache read and wrote as well."""
-    return {
-        "prompt_tokens": used.prompt_tokens,
-        "completion_tokens": used.output_tokens,
-        "total_tokens": used.prompt_tokens + used.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": used.cache_read_tokens, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": used.thinking_tokens,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-def _finish(done: TurnCompleted) -> str:
-    return _FINISH.get(done.stop_reason, "stop")
-
-
-def _joined(done: TurnCompleted, kind: str) -> str:
-    return "".join(
-        block[kind]
-        for message in done.messages
-        if message.role == "assistant"
-        for block in message.content
-        if block.get("type") == kind
-    )
+def _undeclared(value: Any, path: str) -> Iterator[str]:
+    """The fields that the wire types do not declare and that say something, wherever they stand."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _undeclared(one, f"{path}[]")
+    elif isinstance(value, BaseModel):
+        dot = f"{path}." if path else ""
+        for name, said in (value.model_extra or {}).items():
+            if said is not None and (said != [] or not path):
+                yield f"{dot}{name}"
+        for name, inner in value:
+            if name in type(value).model_fields:
+                yield from _undeclared(inner, f"{dot}{name.rstrip('_')}")

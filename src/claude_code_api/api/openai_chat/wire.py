@@ -4,40 +4,88 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 
-class ContentPart(BaseModel):
-    """One part of a message's content."""
-
+class _Wire(BaseModel):
     model_config = ConfigDict(extra="allow")
+
+
+class ContentPart(_Wire):
+    """One part of a message's content."""
 
     type: str = Field(examples=["text"])
     text: str | None = None
+    refusal: str | None = None
 
 
-class ChatMessage(BaseModel):
+class CalledFunction(_Wire):
+    """What an earlier answer called; `arguments` is JSON text."""
+
+    name: str
+    arguments: str | dict[str, Any] | None = None
+
+
+class ToolCall(_Wire):
+    """A call that an earlier answer made."""
+
+    id: str
+    type: str | None = None
+    function: CalledFunction | None = None
+
+
+class ChatMessage(_Wire):
     """One message."""
-
-    model_config = ConfigDict(extra="allow")
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[ContentPart] | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(_Wire):
     """Options of a stream."""
-
-    model_config = ConfigDict(extra="allow")
 
     include_usage: bool = False
 
 
-class ChatRequest(BaseModel):
+class Function(_Wire):
+    """A function that the model may call; `parameters` is the JSON schema of its arguments."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: StrictBool | None = None
+
+
+class ToolDefinition(_Wire):
+    """A tool of the client."""
+
+    type: str = Field(examples=["function"])
+    function: Function | None = None
+
+
+class JsonSchema(_Wire):
+    """The schema that the answer must meet."""
+
+    name: str
+    description: str | None = None
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    strict: StrictBool | None = None
+
+
+class ResponseFormat(_Wire):
+    """What the answer's text must be: `text`, `json_object` or `json_schema`."""
+
+    type: str = Field(examples=["json_schema"])
+    json_schema: JsonSchema | None = None
+
+
+class ChatRequest(_Wire):
     """A request for a chat completion; `conversation_id` is this gateway's own field."""
 
     model_config = ConfigDict(
-        extra="allow",
         json_schema_extra={
             "example": {
                 "model": "sonnet",
@@ -52,6 +100,14 @@ class ChatRequest(BaseModel):
     conversation_id: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+    tools: list[ToolDefinition] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: StrictBool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    max_tokens: StrictInt | None = None
+    max_completion_tokens: StrictInt | None = None
+    stop: str | list[str] | None = None
 
     def extra(self) -> dict[str, Any]:
         """The fields that are not declared here and say something."""
