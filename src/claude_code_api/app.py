@@ -93,6 +93,8 @@ def create_app(
             keys=keys,
             pool=launcher.warm,
             models=names,
+            conversation_headers=settings.api.conversation_headers,
+            side_requests=settings.api.side_requests,
             strict_params=settings.api.strict_params,
             reasoning_content=settings.api.reasoning_content,
             heartbeat_s=settings.server.heartbeat_seconds,

@@ -146,6 +146,21 @@ class ApiSettings(_Section):
         description="Let a request without a conversation id that sends a history go on with the conversation that "
         "holds exactly this history.",
     )
+    conversation_headers: tuple[str, ...] = Field(
+        (
+            "x-openwebui-chat-id",
+            "x-litellm-session-id",
+            "x-claude-code-session-id",
+            "session-id",
+            "x-session-id",
+        ),
+        description="Headers by which products name their conversations; the first that is there counts.",
+    )
+    side_requests: tuple[str, ...] = Field(
+        ("### Task:",),
+        description="How a product's questions beside a conversation begin (for its title, tags, follow-ups): they are "
+        "answered apart, and leave nothing behind.",
+    )
     reasoning_content: bool = Field(True, description="Pass the model's thinking on as reasoning_content.")
 
 

@@ -337,13 +337,16 @@ async def test_a_history_finds_its_only_conversation(store: SqlStore) -> None:
         turn = began(key, "hi")
         await store.begin(turn)
         await store.complete(completed(turn, lineage=lineage))
-    assert await store.find("default", "own") == "id-c"
-    assert await store.find("default", "same") is None
-    assert await store.find("other", "own") is None
+    assert await store.find("default", "own", system="") == "id-c"
+    assert await store.find("default", "same", system="") is None
+    assert await store.find("other", "own", system="") is None
     moved = began("c", "on")
     await store.begin(moved)
     await store.complete(completed(moved, lineage="further"))
-    assert (await store.find("default", "own"), await store.find("default", "further")) == (None, "id-c")
+    assert (await store.find("default", "own", system=""), await store.find("default", "further", system="")) == (
+        None,
+        "id-c",
+    )
 
 
 async def test_an_older_process_can_no_longer_write(store: SqlStore) -> None:

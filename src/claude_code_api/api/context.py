@@ -23,6 +23,8 @@ class Context:
     keys: Keyring
     pool: SparePool
     models: ModelNames
+    conversation_headers: tuple[str, ...]
+    side_requests: tuple[str, ...]
     strict_params: bool
     reasoning_content: bool
     heartbeat_s: float

@@ -40,10 +40,12 @@ def same_history(held: Sequence[Message], sent: Sequence[Message]) -> bool:
     return all(one is not None and other is not None and _same(one, other) for one, other in pairs)
 
 
-def lineage(system: str, history: Sequence[Message]) -> str:
-    """What identifies a history: equal for two that a client cannot tell apart, in hexadecimal."""
+def lineage(history: Sequence[Message]) -> str:
+    """What identifies a history: equal for two that a client cannot tell apart, in hexadecimal.
+
+    The system prompt is no part of it: there are clients that put the time of day there.
+    """
     said = hashlib.sha256()
-    _say(said, "system", system.strip())
     for run in _runs(history):
         _say(said, run.role, run.text())
         if run.shown:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from claude_code_api.errors import InvalidRequest
@@ -15,14 +18,38 @@ class Address(NamedTuple):
     conversation_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which conversation a request names; `conversation_id` None when it names none.
+
+    `appends`: messages without an assistant's go on with what the conversation holds. Else the request is the whole
+    history, as it is when a product named the conversation: those send all of it each time.
+    """
+
+    conversation_id: str | None = None
+    appends: bool = False
+
+
 _VALID = re.compile(r"[A-Za-z0-9._:\-]{1,256}")
 
 
-def explicit_id(body: object, header: str | None) -> str | None:
-    """The id that the request names: body field `conversation_id` or header `X-Conversation-ID`; None for neither.
+def identify(body: object, headers: Mapping[str, str], products: Sequence[str], session: object = None) -> Identity:
+    """The conversation that a request names.
 
-    Raises InvalidRequest for a malformed id, and when the two disagree.
+    First the body's `conversation_id` or the header `X-Conversation-ID`; then the first of the `products`' headers, in
+    their order; then `session`, the id in LiteLLM's metadata. Raises InvalidRequest for a malformed id, and when the
+    first two disagree.
     """
+    explicit = _explicit(body, headers.get("x-conversation-id"))
+    if explicit is not None:
+        return Identity(explicit, appends=True)
+    for given in (*(headers.get(name) for name in products), session):
+        if isinstance(given, str) and given.strip():
+            return Identity(_accepted(given.strip()))
+    return Identity()
+
+
+def _explicit(body: object, header: str | None) -> str | None:
     if body is not None and not isinstance(body, str):
         raise InvalidRequest("conversation_id must be a string.", param="conversation_id")
     if body is not None and header is not None and body != header:
@@ -31,16 +58,25 @@ def explicit_id(body: object, header: str | None) -> str | None:
             param="conversation_id",
         )
     chosen = body if body is not None else header
-    if chosen is None:
-        return None
-    return check_id(chosen)
+    return None if chosen is None else check_id(chosen)
+
+
+def _accepted(given: str) -> str:
+    """A product's id, which was not made for us: one that is no id of ours gets one."""
+    if _is_valid(given):
+        return given
+    return f"sha256:{hashlib.sha256(given.encode(errors='surrogateescape')).hexdigest()}"
 
 
 def check_id(value: str) -> str:
     """Return `value` when it is a well-formed id, else raise InvalidRequest."""
-    if not _VALID.fullmatch(value) or value in (".", ".."):
+    if not _is_valid(value):
         raise InvalidRequest(
             "A conversation id is 1 to 256 characters, each a letter, a digit, or one of . _ : -",
             param="conversation_id",
         )
     return value
+
+
+def _is_valid(value: str) -> bool:
+    return _VALID.fullmatch(value) is not None and value not in (".", "..")

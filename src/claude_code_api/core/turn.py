@@ -81,7 +81,8 @@ class TurnInput:
     when the request appends to whatever the conversation holds; else it is the whole history before `new`, and the
     conversation is brought to exactly that. `system` is None when the request says nothing of a system prompt: the
     conversation keeps the one it has. `named` says that the request named its conversation: nobody may find that one by
-    its history. `schema` is the JSON schema that the answer must meet.
+    its history. `apart`: the conversation is for this one turn, and ends with it. `schema` is the JSON schema that the
+    answer must meet.
     """
 
     new: Message
@@ -89,6 +90,7 @@ class TurnInput:
     system: str | None = None
     history: tuple[Message, ...] | None = None
     named: bool = True
+    apart: bool = False
     profile: str = "chat"
     schema: dict[str, Any] | None = None
     options: Options = Options()

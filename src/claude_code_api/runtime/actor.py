@@ -110,6 +110,7 @@ class Actor:
                 content_of(turn.input.new, self.record.history)
             except InvalidRequest as error:
                 turn.stream.put(TurnFailed(error))
+                self._host.changed(self)
                 return
         self._pending[turn.id] = turn
         self.post(ev.TurnRequested(turn.id))

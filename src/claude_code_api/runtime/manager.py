@@ -129,7 +129,18 @@ class SessionManager:
             delivered=lambda: self._note_delivered(address, turn.id),
         )
         self._placed[address] = running
+        if turn_input.apart:
+            turn.stream.on_end(lambda: self._end_apart(address))
         return running
+
+    def _end_apart(self, address: Address) -> None:
+        """The one turn of a conversation that was made for it is over."""
+
+        async def forget() -> None:
+            with contextlib.suppress(ConversationNotFound):
+                await self.delete(address)
+
+        self.tasks.spawn(forget(), f"forget-{address.conversation_id}")
 
     async def _answered_before(self, actor: Actor, mark: RequestMark) -> Running | None:
         """The turn of the same request whose client left: its answer is complete, or about to be stored."""
@@ -149,12 +160,12 @@ class SessionManager:
         return None if stored is None else self._answers.replay(stored)
 
     async def _actor_for(self, tenant: str, conversation_id: str | None, turn_input: TurnInput) -> Actor:
-        if conversation_id is None and turn_input.history and self.settings.lineage:
-            held = lineage(turn_input.system or "", turn_input.history)
-            found = await self.store.find(tenant, held)
+        if conversation_id is None and turn_input.history and self.settings.lineage and not turn_input.apart:
+            held = lineage(turn_input.history)
+            found = await self.store.find(tenant, held, system=turn_input.system or "")
             if found is not None:
                 actor = await self._find_or_make(Address(tenant, found))
-                if actor.at_rest and lineage(actor.record.system, actor.record.history) == held:
+                if actor.at_rest and lineage(actor.record.history) == held:
                     return actor
                 self.changed(actor)  # somebody else was faster: what it holds or does now is theirs
         if conversation_id is None:

@@ -296,8 +296,8 @@ class Store(Protocol):
         """How many conversations there are with a completed turn, of all tenants."""
         ...
 
-    async def find(self, tenant: str, lineage: str) -> str | None:
-        """The id of the only conversation that holds this history; None when there are none or several."""
+    async def find(self, tenant: str, lineage: str, *, system: str) -> str | None:
+        """The id of the only conversation that holds this history, better one with this system prompt; else None."""
         ...
 
     async def begin(self, began: BeganTurn) -> None:

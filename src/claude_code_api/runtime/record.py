@@ -102,7 +102,7 @@ class Record:
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
             is_new_session=self.binding is not None and self.binding.cli_session_id != agent.cli_session_id,
-            lineage=None if turn.input.named else lineage(profile.system, history),
+            lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
             entries=agent.entries,
         )
 

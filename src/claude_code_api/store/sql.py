@@ -56,12 +56,16 @@ class SqlStore:
         kept = select(func.count()).where(conversation.c.turns > 0)
         return await self._database.read(lambda connection: connection.scalar(kept) or 0)
 
-    async def find(self, tenant: str, lineage: str) -> str | None:
-        """The id of the only conversation that holds this history; None when there are none or several."""
+    async def find(self, tenant: str, lineage: str, *, system: str) -> str | None:
+        """The id of the only conversation that holds this history, better one with this system prompt; else None."""
         same = (conversation.c.tenant == tenant, conversation.c.lineage == lineage, conversation.c.turns > 0)
-        statement = select(conversation.c.conversation_id).where(*same).limit(2)
-        found = await self._database.read(lambda connection: list(connection.scalars(statement)))
-        return found[0] if len(found) == 1 else None
+        is_same_system = (conversation.c.system == system).label("is_same_system")
+        statement = select(conversation.c.conversation_id, is_same_system).where(*same)
+        statement = statement.order_by(is_same_system.desc()).limit(2)
+        found = await self._database.read(lambda connection: connection.execute(statement).all())
+        if len(found) == 2 and found[0].is_same_system == found[1].is_same_system:
+            return None
+        return found[0].conversation_id if found else None
 
     async def known_places(self, places: Sequence[str]) -> set[str]:
         """Those of these directories that belong to conversations."""

@@ -18,7 +18,7 @@ BYE = {"role": "user", "content": "Bye"}
 
 
 def read(*messages: Any, named: bool = False) -> Dialogue:
-    return dialogue_of([ChatMessage.model_validate(one) for one in messages], named=named)
+    return dialogue_of([ChatMessage.model_validate(one) for one in messages], appends=named)
 
 
 def refused(*messages: Any, named: bool = False) -> GatewayError:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from claude_code_api.api.openai_chat.translate import ParsedRequest, parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.core.identity import Identity
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.turn import Effort, Message, Options, Tool, ToolChoice
 from claude_code_api.errors import InvalidRequest, ModelNotFound, UnsupportedParameter
@@ -21,7 +22,8 @@ BYE = {"role": "user", "content": "Bye"}
 
 def parsed(*messages: Any, named: bool = False, strict: bool = False, **more: Any) -> ParsedRequest:
     request = ChatRequest.model_validate({"messages": list(messages), **more})
-    return parse(request, models=MODELS, named=named, strict=strict)
+    identity = Identity("named", appends=True) if named else Identity()
+    return parse(request, models=MODELS, identity=identity, strict=strict)
 
 
 def user(*texts: str) -> Message:

@@ -36,13 +36,13 @@ class Dialogue:
     whole: bool
 
 
-def dialogue_of(messages: Sequence[ChatMessage], *, named: bool) -> Dialogue:
-    """Read the messages. `named`: their conversation is, so that results of tool calls may come without the calls.
+def dialogue_of(messages: Sequence[ChatMessage], *, appends: bool) -> Dialogue:
+    """Read the messages. `appends`: to a conversation that may hold the calls which results among them are for.
 
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
     whole = any(message.role == "assistant" for message in messages)
-    reader = _Reader(appends=named and not whole)
+    reader = _Reader(appends=appends and not whole)
     for index, message in enumerate(messages):
         reader.read(message, f"messages[{index}]")
     reader.settle()

@@ -18,7 +18,7 @@ from claude_code_api.api.openai_chat.answer import Chunks, Head
 from claude_code_api.api.openai_chat.translate import ParsedRequest, parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.api.sse import EventStream, data
-from claude_code_api.core.identity import explicit_id
+from claude_code_api.core.identity import Identity, identify
 from claude_code_api.core.turn import AnswerStarted, StartKind, TurnCompleted, TurnEvent, TurnFailed, TurnStarted
 from claude_code_api.errors import GatewayError, UpstreamInterrupted
 from claude_code_api.runtime.ticket import Ticket
@@ -34,13 +34,14 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
     in `X-Conversation-ID`. With an `Idempotency-Key`, a retry gets the answer that the first request had.
     """
     caller.check_profile("chat")
-    named = explicit_id(body.conversation_id, request.headers.get("x-conversation-id"))
-    parsed = await _parsed(body, context, named=named is not None)
+    products = context.conversation_headers
+    identity = identify(body.conversation_id, request.headers, products, body.session_id())
+    parsed = await _parsed(body, context, identity)
+    named = None if parsed.turn.apart else identity.conversation_id
     ticket = await context.manager.submit(caller.tenant, named, parsed.turn, await mark_of(request, named))
     request.state.conversation_id = ticket.conversation_id
-    identity = f"chatcmpl-{ticket.turn_id.replace('-', '')}"
     head = Head(
-        identity,
+        f"chatcmpl-{ticket.turn_id.replace('-', '')}",
         int(ticket.created_at),
         parsed.turn.model,
         ticket.conversation_id,
@@ -62,9 +63,15 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
         return response
 
 
-async def _parsed(body: ChatRequest, context: Context, *, named: bool) -> ParsedRequest:
+async def _parsed(body: ChatRequest, context: Context, identity: Identity) -> ParsedRequest:
     def parsed() -> ParsedRequest:
-        return parse(body, models=context.models, named=named, strict=context.strict_params)
+        return parse(
+            body,
+            models=context.models,
+            identity=identity,
+            strict=context.strict_params,
+            side_requests=context.side_requests,
+        )
 
     if body.tools or body.response_format is not None:
         return await asyncio.to_thread(parsed)  # large schemas take a while to check

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,9 +13,12 @@ from claude_code_api.api.checks import sound
 from claude_code_api.api.openai_chat.dialogue import dialogue_of
 from claude_code_api.api.openai_chat.tools import schema_of, tools_of
 from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.core.identity import Identity
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.turn import Effort, Options, TurnInput
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
+
+_NAMELESS = Identity()
 
 
 class _Refusal(NamedTuple):
@@ -58,8 +61,15 @@ class ParsedRequest:
     ignored: tuple[str, ...]
 
 
-def parse(request: ChatRequest, *, models: ModelNames, named: bool, strict: bool) -> ParsedRequest:
-    """Translate a request. `named`: it names its conversation, so that messages without an assistant's append.
+def parse(
+    request: ChatRequest,
+    *,
+    models: ModelNames,
+    identity: Identity = _NAMELESS,
+    strict: bool = False,
+    side_requests: Sequence[str] = (),
+) -> ParsedRequest:
+    """Translate a request for the conversation that it names. `side_requests`: how questions beside one begin.
 
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
@@ -67,17 +77,21 @@ def parse(request: ChatRequest, *, models: ModelNames, named: bool, strict: bool
     ignored = _ignored(request, strict=strict)
     options = _options(request)
     schema = schema_of(request)
-    dialogue = dialogue_of(request.messages, named=named)
+    dialogue = dialogue_of(request.messages, appends=identity.appends)
     messages = dialogue.messages
     if not messages or messages[-1].role != "user":
         raise InvalidRequest("The last message must be the user's, or a tool's result.", param="messages")
-    append = named and not dialogue.whole
+    append = identity.appends and not dialogue.whole
+    beside = (
+        not identity.appends and len(messages) == 1 and messages[0].text().lstrip().startswith(tuple(side_requests))
+    )
     turn = TurnInput(
         new=messages[-1],
         model=models.resolve(request.model or models.default),
         system=dialogue.system if append else dialogue.system or "",
         history=None if append else messages[:-1],
-        named=named,
+        named=identity.conversation_id is not None,
+        apart=beside,
         schema=schema,
         options=options,
     )

@@ -109,6 +109,11 @@ class ChatRequest(_Wire):
     max_completion_tokens: StrictInt | None = None
     stop: str | list[str] | None = None
 
+    def session_id(self) -> Any:
+        """What LiteLLM calls the conversation, in its metadata."""
+        metadata = self.extra().get("metadata")
+        return metadata.get("session_id") if isinstance(metadata, dict) else None
+
     def extra(self) -> dict[str, Any]:
         """The fields that are not declared here and say something."""
         return {name: value for name, value in (self.model_extra or {}).items() if value is not None}
