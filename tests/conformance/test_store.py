@@ -343,10 +343,18 @@ async def test_a_history_finds_its_only_conversation(store: SqlStore) -> None:
     moved = began("c", "on")
     await store.begin(moved)
     await store.complete(completed(moved, lineage="further"))
-    assert (await store.find("default", "own", system=""), await store.find("default", "further", system="")) == (
-        None,
-        "id-c",
-    )
+    assert await store.find("default", "own", system="") is None
+    assert await store.find("default", "further", system="") == "id-c"
+
+
+async def test_of_equal_histories_the_one_with_the_same_system_prompt_is_found(store: SqlStore) -> None:
+    for key, system in (("a", "one"), ("b", "two"), ("c", "two")):
+        turn = began(key, "hi")
+        await store.begin(turn)
+        await store.complete(replace(completed(turn, lineage="same"), system=system))
+    assert await store.find("default", "same", system="one") == "id-a"
+    assert await store.find("default", "same", system="two") is None
+    assert await store.find("default", "same", system="three") is None
 
 
 async def test_an_older_process_can_no_longer_write(store: SqlStore) -> None:

@@ -86,7 +86,7 @@ def _effect(name: str) -> tuple[str, str | None]:
     """What becomes of a request with a parameter, and the name that the client is told."""
     body = {"messages": [{"role": "user", "content": "Hi"}], name: 2}
     try:
-        request = parse(ChatRequest.model_validate(body), models=MODELS, named=False, strict=False)
+        request = parse(ChatRequest.model_validate(body), models=MODELS)
     except UnsupportedParameter as error:
         return "refused", error.param
     return "ignored", ",".join(request.ignored)
