@@ -68,8 +68,5 @@ def test_a_products_odd_id_becomes_one_of_ours(odd: str) -> None:
     found = identify(None, {"x-session-id": odd}, PRODUCTS)
     assert found.conversation_id is not None
     assert check_id(found.conversation_id) == found.conversation_id
-    assert (
-        found
-        == identify(None, {"x-session-id": odd}, PRODUCTS)
-        != identify(None, {"x-session-id": odd + "x"}, PRODUCTS)
-    )
+    assert found == identify(None, {"x-session-id": odd}, PRODUCTS)
+    assert found != identify(None, {"x-session-id": odd + "x"}, PRODUCTS)
