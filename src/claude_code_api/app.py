@@ -15,8 +15,9 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
-from claude_code_api.api import errors, models, operations, sessions
+from claude_code_api.api import auth, errors, models, operations, sessions
 from claude_code_api.api.context import Context
+from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
 from claude_code_api.api.openai_chat import routes as openai_chat
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
@@ -27,16 +28,19 @@ from claude_code_api.core.models import ModelNames
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
+from claude_code_api.runtime.keyring import Keyring
 from claude_code_api.runtime.manager import ManagerSettings, SessionManager
 from claude_code_api.runtime.memory import default_ceiling
-from claude_code_api.runtime.orphans import stop_orphans
+from claude_code_api.runtime.orphans import note_clean_end, stop_orphans
 from claude_code_api.runtime.watchdog import Limits
 from claude_code_api.store.database import FILE_NAME, sqlite_engine
 from claude_code_api.store.migrate import prepare
 from claude_code_api.store.sql import SqlStore
+from claude_code_api.store.start import settle
 
 log = structlog.get_logger(__name__)
 
+_SESSIONS = "sessions"
 _SWEEP_BATCH = 500
 _EXPOSED = (
     *("X-Request-ID", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params"),
@@ -44,8 +48,16 @@ _EXPOSED = (
 )
 
 
-def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple[str, str] | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    environ: Mapping[str, str],
+    offline: tuple[str, str] | None = None,
+    exposed: bool = False,
+) -> FastAPI:
     """The application, on data that `prepare_data` has prepared. `offline` is the offline model's URL and key.
+
+    `exposed` says that other machines can reach it: nobody comes in without an API key then.
 
     Raises ConfigError when the settings cannot be carried out.
     """
@@ -64,22 +76,21 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        root = home / "sessions"
-        root.mkdir(parents=True, mode=0o700, exist_ok=True)
+        root = home / _SESSIONS
         left = [path.name for path in root.iterdir()]
         record = home / "instance"
         if stopped := await asyncio.to_thread(stop_orphans, record, variable=INSTANCE_VARIABLE, instance=instance):
             log.warning("orphans_stopped", processes=stopped, reason="an earlier server was killed with its guard")
         store = SqlStore(sqlite_engine(home / FILE_NAME))
-        if (cut := await store.open()) > 0:
-            log.warning("turns_interrupted", count=cut, reason="an earlier server ended during them")
         guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
         launcher = _launcher(settings, cli, root.resolve(), guard, names.resolve(names.default))
         manager = _manager(settings, launcher, store)
         janitor = _janitor(settings, manager, launcher)
+        keys = Keyring(store)
         sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
         app.state.context = Context(
             manager=manager,
+            keys=keys,
             pool=launcher.warm,
             models=names,
             strict_params=settings.api.strict_params,
@@ -96,19 +107,33 @@ def create_app(settings: Settings, *, environ: Mapping[str, str], offline: tuple
             sweeping.cancel()
             await manager.shutdown()
             await launcher.close()
+            await keys.close()
             await store.close()
-            guard.close()
+            if guard.close():
+                note_clean_end(record)
 
-    return _http(settings, lifespan)
+    return _http(settings, lifespan, exposed=exposed)
 
 
 def prepare_data(settings: Settings, *, offline: bool) -> None:
-    """Bring the stored conversations to this version. Raises ConfigError when they cannot be used."""
-    prepare(settings.home(offline=offline) / FILE_NAME)
+    """Bring the stored conversations to this version, and mark what an earlier server did not bring to an end.
+
+    Raises ConfigError when the directory or the database cannot be used: damaged, newer, locked, the disk full.
+    """
+    home = settings.home(offline=offline)
+    prepare(home / FILE_NAME)
+    if (cut := settle(home / FILE_NAME)) > 0:
+        log.warning("turns_interrupted", count=cut, reason="an earlier server ended during them")
+    try:
+        (home / _SESSIONS).mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"[server] data_dir: {home / _SESSIONS} cannot be used: {error.strerror}.") from error
 
 
-def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
-    app = FastAPI(
+def _http(
+    settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]], *, exposed: bool
+) -> FastAPI:
+    app = Described(
         title="Claude Code API",
         version=__version__,
         summary="Live Claude Code sessions behind the APIs that programs already speak.",
@@ -118,6 +143,7 @@ def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContext
     for room in (openai_chat, models, sessions, operations):
         app.include_router(room.router)
     errors.install(app)
+    app.add_middleware(auth.Auth, hosts=settings.server.allowed_hosts, exposed=exposed)
     if settings.server.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -126,12 +152,7 @@ def _http(settings: Settings, lifespan: Callable[[FastAPI], AbstractAsyncContext
             allow_headers=["*"],
             expose_headers=_EXPOSED,
         )
-    app.add_middleware(
-        Edge,
-        hosts=settings.server.allowed_hosts,
-        origins=settings.server.allowed_origins,
-        max_body=settings.server.max_body_bytes,
-    )
+    app.add_middleware(Edge, origins=settings.server.allowed_origins, max_body=settings.server.max_body_bytes)
     return app
 
 

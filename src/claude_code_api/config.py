@@ -35,14 +35,19 @@ class _Section(BaseModel):
 class ServerSettings(_Section):
     """Where the server listens, and what it lets in."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on. Only loopback, as long as there are no keys.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. Beyond loopback only with API keys (`claude-code-api keys create`).",
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(
         default_factory=lambda: _user_dir("XDG_DATA_HOME", ".local/share"),
         description="Where conversations keep their files. One server at a time uses it.",
     )
     allowed_hosts: tuple[str, ...] = Field(
-        (), description="Host names, beside loopback, that requests may address (such as host.docker.internal)."
+        (),
+        description="Host names, beside loopback, that requests without an API key may address (such as "
+        "host.docker.internal).",
     )
     allowed_origins: tuple[str, ...] = Field(
         (), description="Web origins, beside loopback, that requests may come from (such as https://chat.example)."

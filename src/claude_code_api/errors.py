@@ -44,6 +44,30 @@ class ModelNotFound(InvalidRequest):
     code = "model_not_found"
 
 
+class InvalidApiKey(GatewayError):
+    """No API key came with the request, or one that opens nothing (any more)."""
+
+    code = "invalid_api_key"
+
+
+class ProfileNotAllowed(GatewayError):
+    """The API key is not for this kind of session."""
+
+    code = "profile_not_allowed"
+
+
+class AdminOnly(GatewayError):
+    """What was asked for shows or does more than one tenant's affairs."""
+
+    code = "admin_only"
+
+
+class HostNotAllowed(GatewayError):
+    """The request names the server by a name that is not its own."""
+
+    code = "host_not_allowed"
+
+
 class ConversationNotFound(GatewayError):
     """No such conversation of this caller."""
 
@@ -192,3 +216,9 @@ class UpstreamInterrupted(UpstreamError):
     """The model's stream broke after part of the answer had been passed on."""
 
     code = "upstream_stream_interrupted"
+
+
+class SchemaNotMet(UpstreamError):
+    """The model tried several times, and none of its answers met the JSON schema."""
+
+    code = "schema_not_met"

@@ -7,11 +7,13 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from alembic import op
-from sqlalchemy import inspect
+from sqlalchemy import Table, inspect
+from sqlalchemy.schema import SchemaItem
 
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved, StoreUnavailable
@@ -20,6 +22,7 @@ from claude_code_api.store.database import sqlite_engine
 from claude_code_api.store.migrate import upgrade
 from claude_code_api.store.schema import metadata
 from claude_code_api.store.sql import SqlStore
+from claude_code_api.store.start import settle
 
 ANSWER = (Message("assistant", ({"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "fine ☃"})),)
 
@@ -33,7 +36,6 @@ def opened(path: Path) -> SqlStore:
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     store = opened(tmp_path / "store.db")
-    await store.open()
     yield store
     await store.close()
 
@@ -157,6 +159,20 @@ async def test_tenants_do_not_see_each_other(store: SqlStore) -> None:
     assert (await loaded(store, "a")).history[0] == said("one")
     assert (await loaded(store, "a", "other")).history[0] == said("two")
     assert [one.key for one in await store.page("other", before=None, limit=10)] == ["b"]
+    assert (await loaded(store, "a", "other")).tenant == "other"
+    assert await store.count() == 2, "the whole server's"
+
+
+async def test_tenants_have_idempotency_keys_of_their_own(store: SqlStore) -> None:
+    mine = began("a", "one", idempotency_key="once")
+    theirs = replace(began("b", "two", tenant="other", idempotency_key="once"), conversation_id="id-a")
+    for turn in (mine, theirs):
+        await store.begin(turn)
+        assert await store.complete(completed(turn))
+    for turn in (mine, theirs):
+        answer = await store.keyed_answer(turn.tenant, "once", since=0)
+        assert answer is not None
+        assert (answer.turn_id, answer.tenant) == (turn.turn_id, turn.tenant)
 
 
 async def test_deletion_takes_everything_and_late_answers_find_nothing(store: SqlStore) -> None:
@@ -166,18 +182,17 @@ async def test_deletion_takes_everything_and_late_answers_find_nothing(store: Sq
     await store.delete("a")
     assert not await store.complete(completed(late))
     assert await store.load("default", "id-a") is None
-    assert (await store.count("default"), await store.known_places(["place-a"])) == (0, set())
+    assert (await store.count(), await store.known_places(["place-a"])) == (0, set())
 
 
 async def test_turns_that_a_dead_server_left_are_marked(tmp_path: Path) -> None:
     first = opened(tmp_path / "store.db")
-    await first.open()
     await take_turn(first, began("a", "one"))
     await first.begin(began("a", "cut"))
     await first.begin(began("b", "cut"))
     await first.close()
     second = opened(tmp_path / "store.db")
-    assert await second.open() == 2
+    assert settle(tmp_path / "store.db") == 2
     assert (await loaded(second, "a")).history == (said("one"), *ANSWER)
     assert await second.known_places(["place-a", "place-b"]) == {"place-a"}
     await second.close()
@@ -186,7 +201,6 @@ async def test_turns_that_a_dead_server_left_are_marked(tmp_path: Path) -> None:
 async def test_a_locked_database_is_a_clear_error_and_heals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("claude_code_api.store.database.LOCK_WAIT_S", 0.1)
     store = opened(tmp_path / "store.db")
-    await store.open()
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     turn = began("a", "one")
@@ -218,19 +232,18 @@ async def test_a_migration_that_is_cut_leaves_nothing_half_done(
 ) -> None:
     create_table, calls = op.create_table, 0
 
-    def fail_at_the_second(*arguments: object, **options: object) -> object:
+    def fail_at_the_second(name: str, *columns: SchemaItem, **options: Any) -> Table:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise RuntimeError("cut")
-        return create_table(*arguments, **options)  # type: ignore[arg-type]
+        return create_table(name, *columns, **options)
 
     monkeypatch.setattr(op, "create_table", fail_at_the_second)
     with pytest.raises(RuntimeError):
         opened(tmp_path / "store.db")
     monkeypatch.undo()
     store = opened(tmp_path / "store.db")
-    await store.open()
     await take_turn(store, began("a", "one"))
     await store.close()
 
@@ -301,7 +314,7 @@ async def test_a_key_of_a_turn_that_a_dead_server_left_is_free(tmp_path: Path) -
     await first.begin(began("a", "two", idempotency_key="once"))
     await first.close()
     second = opened(tmp_path / "store.db")
-    await second.open()
+    assert settle(tmp_path / "store.db") == 1
     await second.begin(began("a", "two", idempotency_key="once"))
     await second.close()
 
@@ -373,22 +386,21 @@ async def test_a_transcript_is_kept_in_order_and_each_entry_once(store: SqlStore
 
 
 async def test_conversations_that_were_not_used_for_long_are_found(store: SqlStore, tmp_path: Path) -> None:
-    for key in ("a", "b", "c"):
-        await take_turn(store, began(key, "hi"))
+    for key, tenant in (("a", "default"), ("b", "other"), ("c", "default")):
+        await take_turn(store, began(key, "hi", tenant=tenant))
     database = sqlite3.connect(tmp_path / "store.db")
     database.execute("UPDATE conversation SET last_used_at = CASE key WHEN 'a' THEN 20 WHEN 'b' THEN 10 ELSE 99 END")
     database.commit()
     database.close()
-    assert await store.unused_since("default", 50, limit=10) == ["id-b", "id-a"]
-    assert await store.unused_since("default", 50, limit=1) == ["id-b"]
-    assert await store.unused_since("other", 50, limit=10) == []
+    assert await store.unused_since(50, limit=10) == [("other", "id-b"), ("default", "id-a")]
+    assert await store.unused_since(50, limit=1) == [("other", "id-b")]
 
 
 async def test_reading_goes_on_while_somebody_holds_the_lock(store: SqlStore, tmp_path: Path) -> None:
     await take_turn(store, began("a", "one"))
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert await store.count("default") == 1
+    assert await store.count() == 1
     assert (await loaded(store, "a")).turns == 1
     other.execute("ROLLBACK")
     other.close()

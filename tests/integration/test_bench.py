@@ -13,6 +13,7 @@ import pytest
 from claude_code_api.bench.seed import conversation_id, seed
 from claude_code_api.store.database import sqlite_engine
 from claude_code_api.store.sql import SqlStore
+from claude_code_api.store.start import settle
 
 
 def bench(*arguments: str, cwd: Path) -> dict[str, Any]:
@@ -60,10 +61,10 @@ def test_a_full_store_is_measured_against_an_empty_one(tmp_path: Path) -> None:
 async def test_seeded_conversations_are_what_a_server_would_have_left(tmp_path: Path) -> None:
     assert list(seed(tmp_path / "data", 2001)) == [1000, 2000, 2001]
     data = tmp_path / "data" / "default"
+    assert settle(data / "conversations.db") == 0
     store = SqlStore(sqlite_engine(data / "conversations.db"))
-    assert await store.open() == 0
     try:
-        assert await store.count("default") == 2001
+        assert await store.count() == 2001
         found = await store.load("default", conversation_id(2000))
         assert found is not None
         assert [message.role for message in found.history] == ["user", "assistant"] * 2

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
@@ -185,13 +186,17 @@ def test_every_acknowledged_turn_is_stored_exactly_once(start_gateway: Start) ->
     assert rows == [("completed", 12)]
 
 
+def _is_hibernated(gateway: Gateway, name: str) -> bool:
+    return bool(gateway.session(name)["state"] == "hibernated")
+
+
 def test_requests_that_race_with_a_deletion_see_all_of_it_or_nothing(start_gateway: Start) -> None:
     gateway = start_gateway({"claude__session_idle_seconds": 0.3})
     for attempt in range(4):
         name = f"raced-{attempt}"
         text_of(gateway.ask("Remember the word secret.", name))
         if attempt % 2:
-            eventually(lambda name=name: gateway.session(name)["state"] == "hibernated")  # type: ignore[misc]
+            eventually(partial(_is_hibernated, gateway, name))
         with ThreadPoolExecutor(4) as pool:
             deletions = [pool.submit(gateway.http.delete, f"/v1/sessions/{name}") for _ in range(3)]
             asked = pool.submit(gateway.ask, "List everything?", name)

@@ -1,11 +1,13 @@
-"""Nothing undocumented: every setting, endpoint and error code stands in the docs."""
+"""Nothing undocumented: every setting, endpoint, error code and command stands in the docs."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
+import typer
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 
 from claude_code_api import errors
@@ -13,6 +15,7 @@ from claude_code_api.api.openai_chat.translate import parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.app import create_app
 from claude_code_api.bench import BenchFailed
+from claude_code_api.cli import app
 from claude_code_api.cli.config import reference
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
@@ -42,6 +45,22 @@ def test_every_error_code_is_documented() -> None:
     codes |= set(re.findall(r'_refusal\(\s*\d+,\s*"(\w+)"', source))
     assert len(codes) >= 20
     assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+
+
+def test_every_command_is_documented() -> None:
+    root = DOCS.parent
+    pages = "".join(path.read_text() for path in (*DOCS.rglob("*.md"), root / "README.md", root / "CHANGELOG.md"))
+    commands = list(_commands(typer.main.get_command(app), "claude-code-api"))
+    assert len(commands) >= 12
+    assert [command for command in commands if not re.search(rf"{command}\b", pages)] == []
+
+
+def _commands(command: Any, name: str) -> Iterator[str]:
+    if not hasattr(command, "commands"):
+        yield name
+        return
+    for part, inner in command.commands.items():
+        yield from _commands(inner, f"{name} {part}")
 
 
 def test_every_parameter_of_the_official_client_is_documented() -> None:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from claude_code_api.core.keys import Caller
 from claude_code_api.core.models import ModelNames
+from claude_code_api.runtime.keyring import Keyring
 from claude_code_api.runtime.manager import SessionManager
 from claude_code_api.runtime.ports import SparePool
 
@@ -18,6 +20,7 @@ class Context:
     """The runtime, and the settings that the API itself goes by."""
 
     manager: SessionManager
+    keys: Keyring
     pool: SparePool
     models: ModelNames
     strict_params: bool
@@ -33,3 +36,12 @@ def _context(request: Request) -> Context:
 
 
 Ctx = Annotated[Context, Depends(_context)]
+
+
+async def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+Who = Annotated[Caller, Depends(_caller)]
+"""The caller of a request, as `Auth` found it."""

@@ -1,7 +1,7 @@
-"""What every request passes first: who may address us, how large and of what kind a body may be, a request id.
+"""What every request passes first: from which pages it may come, how large and of what kind a body may be; its id.
 
-Plain ASGI. A web page must not drive a local server: foreign Host headers (DNS rebinding) and foreign Origins are
-refused, and so is a body that a page could send without asking (anything but application/json).
+Plain ASGI. A web page must not drive a local server: foreign Origins are refused, and so is a body that a page could
+send without asking (anything but application/json). Who is asking, and by which Host, is for `auth.py`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = structlog.get_logger(__name__)
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.\-]+)(?::\d+)?")
-_ORIGIN = re.compile(rf"https?://{_HOST.pattern}")
+HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.\-]+)(?::\d+)?")
+_ORIGIN = re.compile(rf"https?://({HOST.pattern})")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 
 class Edge:
-    """Wraps the application. `hosts` and `origins` are allowed beside loopback; `max_body` is in bytes."""
+    """Wraps the application. `origins` are allowed beside loopback and the server's own; `max_body` is in bytes."""
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], origins: tuple[str, ...], max_body: int) -> None:
+    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], max_body: int) -> None:
         self._app = app
-        self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         self._max_body = max_body
 
@@ -64,16 +63,8 @@ class Edge:
                     await _DEFECT(scope, receive, send_with_id)
 
     def _refuse(self, method: str, headers: Headers) -> JSONResponse | None:
-        host = headers.get("host", "").lower()
-        found = _HOST.fullmatch(host)
-        if found is None or found[1].strip("[]") not in self._hosts:
-            return _refusal(
-                403,
-                "host_not_allowed",
-                f"The Host {host[:100]!r} is not served here; add it to [server] allowed_hosts.",
-            )
         origin = headers.get("origin")
-        if origin is not None and not self._known_origin(origin.lower()):
+        if origin is not None and not self._known_origin(origin.lower(), headers):
             return _refusal(
                 403,
                 "origin_not_allowed",
@@ -88,9 +79,12 @@ class Edge:
                 return _refusal(413, "request_too_large", _too_large(self._max_body))
         return None
 
-    def _known_origin(self, origin: str) -> bool:
+    def _known_origin(self, origin: str, headers: Headers) -> bool:
         found = _ORIGIN.fullmatch(origin)
-        return origin in self._origins or (found is not None and found[1].strip("[]") in LOOPBACK)
+        if found is None:
+            return origin in self._origins
+        is_own = found[1] == headers.get("host", "").lower()  # our own page, if that Host is served
+        return is_own or found[2].strip("[]") in LOOPBACK or origin in self._origins
 
 
 class _Bounded:

@@ -17,6 +17,10 @@ from claude_code_api import errors as err
 TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ModelNotFound: (404, "invalid_request_error"),
     err.InvalidRequest: (400, "invalid_request_error"),
+    err.InvalidApiKey: (401, "invalid_request_error"),  # as OpenAI has it
+    err.ProfileNotAllowed: (403, "permission_error"),
+    err.AdminOnly: (403, "permission_error"),
+    err.HostNotAllowed: (403, "invalid_request_error"),
     err.ConversationNotFound: (404, "invalid_request_error"),
     err.ConversationDeleted: (409, "invalid_request_error"),
     err.ConversationBusy: (429, "rate_limit_error"),
@@ -40,6 +44,7 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ContextOverflow: (400, "invalid_request_error"),
     err.ContentRefused: (400, "invalid_request_error"),
     err.UpstreamInterrupted: (502, "server_error"),
+    err.SchemaNotMet: (502, "server_error"),
     err.UpstreamError: (502, "server_error"),
     err.GatewayError: (500, "server_error"),
 }
@@ -64,7 +69,10 @@ def error_headers(error: err.GatewayError) -> dict[str, str]:
     """Retry-After where waiting helps; where a retry cannot help, the official SDKs are told not to."""
     if error.retry_after is not None:
         return {"Retry-After": str(max(1, round(error.retry_after)))}
-    return {"x-should-retry": "false"}
+    headers = {"x-should-retry": "false"}
+    if isinstance(error, err.InvalidApiKey):
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
 
 
 def error_response(error: err.GatewayError) -> JSONResponse:
@@ -92,17 +100,7 @@ DOCUMENTED: dict[int | str, dict[str, Any]] = {"4XX": {"model": ErrorEnvelope}, 
 
 
 def install(app: FastAPI) -> None:
-    """Answer every kind of failure in the envelope, and describe it so."""
-    describe = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        schema = describe()
-        for methods in schema["paths"].values():
-            for operation in methods.values():
-                operation["responses"].pop("422", None)  # the framework's own; ours is a 400 in the envelope
-        return schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    """Answer every kind of failure in the envelope."""
 
     @app.exception_handler(err.GatewayError)
     async def _ours(request: Request, error: err.GatewayError) -> JSONResponse:

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from claude_code_api import __version__
-from claude_code_api.api.context import Ctx
+from claude_code_api.api.context import Ctx, Who
 from claude_code_api.core.session import State
 
 router = APIRouter(tags=["Operations"])
@@ -21,8 +21,12 @@ async def health(context: Ctx) -> dict[str, Any]:
 
 
 @router.get("/stats", summary="What the sessions do")
-async def stats(context: Ctx) -> dict[str, Any]:
-    """Counts since the start, the present state, and latencies by start kind in milliseconds."""
+async def stats(context: Ctx, caller: Who) -> dict[str, Any]:
+    """Counts since the start, the present state, and latencies by start kind in milliseconds; of all tenants.
+
+    Where there are API keys, this needs an admin key.
+    """
+    caller.check_admin()
     manager = context.manager
     census = await manager.census()
     counts = manager.stats.counts
@@ -32,6 +36,7 @@ async def stats(context: Ctx) -> dict[str, Any]:
         "sessions": {
             "live": manager.slots.held,
             "idle": census[State.IDLE],
+            "parked": census[State.PARKED],
             "busy": census[State.BUSY] + census[State.INTERRUPTING],
             "starting": census[State.STARTING],
             "stopping": census[State.STOPPING] + census[State.CLOSING],

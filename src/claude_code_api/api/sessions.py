@@ -8,8 +8,9 @@ import psutil
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from claude_code_api.api.context import Ctx
-from claude_code_api.core.identity import check_id
+from claude_code_api.api.context import Ctx, Who
+from claude_code_api.core.identity import Address, check_id
+from claude_code_api.core.keys import Caller
 from claude_code_api.runtime.views import SessionView
 
 router = APIRouter(tags=["Sessions"])
@@ -18,11 +19,13 @@ router = APIRouter(tags=["Sessions"])
 @router.get("/v1/sessions", summary="List the sessions")
 async def list_sessions(
     context: Ctx,
+    caller: Who,
     after: Annotated[str | None, Query(description="The id that the page follows.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Most sessions on a page.")] = 100,
 ) -> dict[str, Any]:
-    """Every conversation, the newest first, a page at a time: `after` the `last_id` of one page comes the next."""
-    views = await context.manager.page(after=None if after is None else check_id(after), limit=limit + 1)
+    """Your conversations, the newest first, a page at a time: `after` the `last_id` of one page comes the next."""
+    follows = None if after is None else check_id(after)
+    views = await context.manager.page(caller.tenant, after=follows, limit=limit + 1)
     page = [_session(view) for view in views[:limit]]
     return {
         "object": "list",
@@ -34,22 +37,26 @@ async def list_sessions(
 
 
 @router.get("/v1/sessions/{conversation_id}", summary="Retrieve a session")
-async def get_session(conversation_id: str, context: Ctx) -> dict[str, Any]:
+async def get_session(conversation_id: str, context: Ctx, caller: Who) -> dict[str, Any]:
     """One conversation; 404 when it is unknown."""
-    return _session(await context.manager.get(check_id(conversation_id)))
+    return _session(await context.manager.get(_address(caller, conversation_id)))
 
 
 @router.delete("/v1/sessions/{conversation_id}", summary="Delete a session", status_code=204)
-async def delete_session(conversation_id: str, context: Ctx) -> Response:
+async def delete_session(conversation_id: str, context: Ctx, caller: Who) -> Response:
     """Stop the process and forget the conversation; its id then starts afresh."""
-    await context.manager.delete(check_id(conversation_id))
+    await context.manager.delete(_address(caller, conversation_id))
     return Response(status_code=204)
 
 
 @router.post("/v1/sessions/{conversation_id}/hibernate", summary="Hibernate a session")
-async def hibernate_session(conversation_id: str, context: Ctx) -> dict[str, Any]:
+async def hibernate_session(conversation_id: str, context: Ctx, caller: Who) -> dict[str, Any]:
     """Stop the process and keep the conversation: its next turn resumes it. 409 while a turn runs."""
-    return _session(await context.manager.hibernate(check_id(conversation_id)))
+    return _session(await context.manager.hibernate(_address(caller, conversation_id)))
+
+
+def _address(caller: Caller, conversation_id: str) -> Address:
+    return Address(caller.tenant, check_id(conversation_id))
 
 
 def _session(view: SessionView) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from claude_code_api.errors import (
     ContextOverflow,
     GatewayError,
     ProcessDied,
+    SchemaNotMet,
     UpstreamAuthFailed,
     UpstreamError,
     UpstreamForbidden,
@@ -37,6 +38,8 @@ def failure_of_retry(status: int | None, kind: str | None, delay_ms: float) -> G
 def failure_of_result(frame: dict[str, Any], kind: str | None) -> GatewayError:
     """The error that a result with `is_error` means. `kind` is the assistant frame's `error`, if there was one."""
     said = str(frame.get("result") or "; ".join(frame.get("errors") or ()) or frame.get("subtype") or "no reason given")
+    if frame.get("subtype") == "error_max_structured_output_retries":
+        return SchemaNotMet(f"The model's answer did not meet the JSON schema: {said}", retry_after=1)
     if frame.get("stop_reason") == "refusal":
         return ContentRefused("The model declined to answer this request. The conversation goes on without it.")
     return _failure(frame.get("api_error_status"), kind, said, _RETRY_SOON_S)

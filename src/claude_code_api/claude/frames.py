@@ -6,53 +6,81 @@ background work can start turns that nobody asked for. Frames of sub-agents (`pa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import Any
 
+from claude_code_api.claude.control import Frame
 from claude_code_api.claude.failures import failure_of_result, failure_of_retry
+from claude_code_api.claude.gathered import STRUCTURED_OUTPUT, Gathered
+from claude_code_api.claude.tools import PREFIX
 from claude_code_api.core.turn import (
     AnswerRestarted,
     AnswerStarted,
-    Block,
-    Message,
     TextDelta,
     ThinkingDelta,
+    ToolCallDelta,
+    ToolCallStarted,
     TurnCompleted,
     TurnEvent,
     TurnFailed,
     Usage,
 )
 
-Frame = dict[str, Any]
-
 
 class TurnReader:
     """Reads the frames of one turn.
 
     `turn` is the uuid of our user frame; `retry_ms` is how long the CLI may wait for its own retries before the turn is
-    given up. `over` once the turn has ended; `compacted` once the CLI has replaced its context by a summary.
+    given up. `tools` are the client's, as the CLI names them; `structured`: the answer is JSON that meets a schema.
+    A turn that `answered` open calls goes on with what the CLI was doing, and `spent` so far.
+
+    `over` once the turn has ended; `compacted` once the CLI has replaced its context by a summary; `dirty` when the
+    CLI's context is no longer what the turn says it is.
 
     At the token limit the CLI goes on by itself with a message of its own. `continuation` then names that message, to
     be rewound; `truncated` is the completed turn, to be passed on when it is.
     """
 
-    def __init__(self, turn: str, *, retry_ms: float) -> None:
+    def __init__(
+        self,
+        turn: str,
+        *,
+        retry_ms: float,
+        tools: frozenset[str] = frozenset(),
+        structured: bool = False,
+        answered: frozenset[str] = frozenset(),
+        spent: Usage | None = None,
+    ) -> None:
         self.turn = turn
-        self._retry_ms = retry_ms
-        self._waited_ms = 0.0
-        self._started = False
         self.over = False
         self.compacted = False
+        self.dirty = False
+        self.continues = bool(answered)
         self.continuation: str | None = None
         self.truncated: TurnCompleted | None = None
+        self.spent = spent or Usage()
+        self._spent_before = self.spent
+        self._retry_ms = retry_ms
+        self._waited_ms = 0.0
+        self._tools = tools
+        self._started = self.continues
         self._cut_short = False
         self._stop_reason: str | None = None
         self._model = ""
         self._error_kind: str | None = None
-        self._leaf: str | None = None
-        self._messages: list[tuple[str, str, list[Block]]] = []
+        self._gathered = Gathered(structured=structured, answered=answered)
+        self._structured = structured
         self._streamed: set[str] = set()
-        self._open_text = False
+        self._said_something = False
+        self._void = False
+        # The message that is coming in
+        self._usage: Frame = {}
+        self._blocks: dict[int, str] = {}
+        self._made: set[str] = set()
+        self._calls: set[str] = set()
+        self._in_a_call = False
+        self._stopped_for_tools = False
+        self._waiting: set[str] = set()
 
     def feed(self, frame: Frame) -> Iterable[TurnEvent]:
         """Return the events that this frame means, in order."""
@@ -75,7 +103,7 @@ class TurnReader:
         if kind == "user" and frame.get("isSynthetic") and self._stop_reason == "max_tokens":
             self._cut_short, self.continuation = True, frame["uuid"]
         elif kind == "user":
-            self._gather("user", frame["uuid"], frame["message"]["content"], frame["uuid"])
+            return self._user(frame)
         elif kind == "system" and frame.get("subtype") == "api_retry":
             return self._retry(frame)
         elif kind == "system" and frame.get("subtype") == "compact_boundary":
@@ -84,28 +112,75 @@ class TurnReader:
             return self._result(frame)
         return ()
 
+    def called(self, call: str) -> Iterable[TurnEvent]:
+        """The CLI made this call of a client's tool, and waits for its result."""
+        self._waiting.add(call)
+        return self._parked()
+
     def _stream_event(self, event: Frame, *, abandoned: bool) -> Iterable[TurnEvent]:
-        kind = event["type"]
-        if kind == "content_block_delta":
-            delta = event["delta"]
-            if delta["type"] == "text_delta":
-                self._open_text = True
-                return (TextDelta(delta["text"]),)
-            if delta["type"] == "thinking_delta":
-                self._open_text = True
-                return (ThinkingDelta(delta["thinking"]),)
-        elif kind == "message_start":
-            restarted, self._open_text = self._open_text, False
-            self._stop_reason = None
-            self._model = event["message"]["model"]
-            self._streamed.add(event["message"]["id"])
-            started = AnswerStarted(self._model)
-            return (AnswerRestarted(), started) if restarted else (started,)
-        elif kind == "message_delta":
-            self._stop_reason = event["delta"].get("stop_reason")
-        elif kind == "message_stop":
-            # A stream that broke upstream is closed as well, and marked: what it said will be said again.
-            self._open_text = self._open_text and abandoned
+        match event["type"]:
+            case "content_block_start":
+                return self._block_started(event["index"], event["content_block"])
+            case "content_block_delta":
+                return self._delta(event["index"], event["delta"])
+            case "message_start":
+                return self._message_started(event["message"])
+            case "message_delta":
+                self._stop_reason = event["delta"].get("stop_reason")
+                self._usage |= {name: value for name, value in (event.get("usage") or {}).items() if value is not None}
+            case "message_stop":
+                # A stream that broke upstream is closed as well, and marked: what it said will be said again.
+                self._said_something = self._said_something and abandoned
+                self.spent += usage_of(self._usage)
+                self._usage = {}
+                if not abandoned and self._stop_reason == "max_tokens" and self._in_a_call:
+                    return self._cut_in_a_call()
+                self._stopped_for_tools = not abandoned and self._stop_reason == "tool_use"
+                return self._parked()
+        return ()
+
+    def _message_started(self, message: Frame) -> Iterable[TurnEvent]:
+        restarted = self._said_something or self._void
+        self._said_something = self._void = False
+        self._stop_reason = None
+        self._model = message["model"]
+        self._usage = dict(message.get("usage") or {})
+        self._streamed.add(message["id"])
+        self._blocks, self._made, self._calls = {}, set(), set()
+        self._in_a_call = self._stopped_for_tools = False
+        self._gathered.json = ""
+        started = AnswerStarted(self._model)
+        return (AnswerRestarted(), started) if restarted else (started,)
+
+    def _block_started(self, index: int, block: Frame) -> Iterable[TurnEvent]:
+        self._in_a_call = block["type"] == "tool_use"
+        if not self._in_a_call:
+            return ()
+        self._made.add(block["id"])
+        self._calls.add(block["id"])
+        if self._structured and block["name"] == STRUCTURED_OUTPUT:
+            self._blocks[index] = STRUCTURED_OUTPUT
+        elif block["name"] in self._tools:
+            self._blocks[index] = block["id"]
+            self._said_something = True
+            return (ToolCallStarted(block["id"], block["name"].removeprefix(PREFIX)),)
+        return ()
+
+    def _delta(self, index: int, delta: Frame) -> Iterable[TurnEvent]:
+        kind = delta["type"]
+        if kind == "text_delta":
+            self._said_something = True
+            # What is said around a structured answer is no part of it.
+            return (ThinkingDelta(delta["text"]) if self._structured else TextDelta(delta["text"]),)
+        if kind == "thinking_delta":
+            self._said_something = True
+            return (ThinkingDelta(delta["thinking"]),)
+        if kind == "input_json_delta" and delta["partial_json"] and (block := self._blocks.get(index)):
+            self._said_something = True
+            if block != STRUCTURED_OUTPUT:
+                return (ToolCallDelta(block, delta["partial_json"]),)
+            self._gathered.json += delta["partial_json"]
+            return (TextDelta(delta["partial_json"]),)
         return ()
 
     def _assistant(self, frame: Frame) -> Iterable[TurnEvent]:
@@ -113,23 +188,40 @@ class TurnReader:
         if frame.get("error"):
             self._error_kind = frame["error"]
             return ()
-        self._gather("assistant", message["id"], message["content"], frame["uuid"])
+        self._gathered.assistant(message["id"], message["content"], frame["uuid"])
         if message["id"] in self._streamed:
             return ()
         self._model = message["model"]
         self._stop_reason = message.get("stop_reason")
-        # The CLI fell back to asking without streaming: the text comes in one piece.
-        restarted, self._open_text = self._open_text, False
-        text = tuple(TextDelta(block["text"]) for block in message["content"] if block["type"] == "text")
-        return (AnswerRestarted(), *text) if restarted else text
+        # The CLI fell back to asking without streaming: each block comes in one piece.
+        restarted, self._said_something = self._said_something, False
+        events: list[TurnEvent] = [AnswerRestarted()] if restarted else []
+        for index, block in enumerate(message["content"]):
+            events += self._block_started(index, block)
+            events += self._delta(index, _whole(block))
+        self._said_something = False
+        return events
 
-    def _gather(self, role: str, identity: str, content: str | list[Block], uuid: str) -> None:
-        blocks: list[Block] = [{"type": "text", "text": content}] if isinstance(content, str) else content
-        if self._messages and self._messages[-1][:2] == (role, identity):
-            self._messages[-1][2].extend(blocks)
-        else:
-            self._messages.append((role, identity, list(blocks)))
-        self._leaf = uuid
+    def _user(self, frame: Frame) -> Iterable[TurnEvent]:
+        """The agent's own tools gave results; or the CLI itself answered a call that could not be made."""
+        resolved = self._gathered.user(frame["message"]["content"], frame["uuid"])
+        shown = {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
+        self._calls -= resolved
+        self._void = self._void or bool(resolved & shown) or self._gathered.missed_schema
+        return self._parked()
+
+    def _parked(self) -> Iterable[TurnEvent]:
+        """The turn's end, when the model waits for nothing but the client's results."""
+        if self.over or not self._stopped_for_tools or not self._calls or self._calls - self._waiting:
+            return ()
+        self.over = True
+        return (self._completed("tool_use", open_calls=frozenset(self._calls)),)
+
+    def _cut_in_a_call(self) -> Iterable[TurnEvent]:
+        """The token limit fell into a call's arguments: the CLI would complain to the model, and go on."""
+        self.over = self.dirty = True
+        self._gathered.forget_calls(self._made)
+        return (self._completed("max_tokens"),)
 
     def _retry(self, frame: Frame) -> Iterable[TurnEvent]:
         delay_ms = float(frame.get("retry_delay_ms") or 0)
@@ -144,22 +236,39 @@ class TurnReader:
         self.over = True
         if frame.get("is_error") and not self._cut_short:
             return (TurnFailed(failure_of_result(frame, self._error_kind)),)
-        completed = TurnCompleted(
-            stop_reason="max_tokens" if self._cut_short else frame.get("stop_reason") or "end_turn",
-            model=self._model,
-            usage=_usage(frame.get("usage") or {}),
-            leaf=self._leaf,
-            messages=tuple(
-                Message("user" if role == "user" else "assistant", tuple(blocks)) for role, _, blocks in self._messages
-            ),
-        )
+        self.spent = usage_of(frame.get("usage") or {})
+        if self._structured and not self._cut_short and frame.get("structured_output") is None:
+            self.dirty = True  # it was told twice to meet the schema
+            return (self._completed("refusal"),)
+        stop_reason = "end_turn" if self._structured else frame.get("stop_reason") or "end_turn"
+        completed = self._completed("max_tokens" if self._cut_short else stop_reason)
         if self._cut_short:
             self.truncated = completed
             return ()
         return (completed,)
 
+    def _completed(self, stop_reason: str, *, open_calls: frozenset[str] = frozenset()) -> TurnCompleted:
+        gathered = self._gathered
+        messages = gathered.messages(open_calls, refused=stop_reason == "refusal")
+        leaf = None if self.dirty or (self._structured and not open_calls) else gathered.leaf
+        usage = self.spent - self._spent_before
+        return TurnCompleted(stop_reason, self._model, usage, leaf, messages)
 
-def _usage(usage: Frame) -> Usage:
+
+def _whole(block: Frame) -> Frame:
+    """A block that came in one piece, as the one delta that it would have been."""
+    match block["type"]:
+        case "text":
+            return {"type": "text_delta", "text": block["text"]}
+        case "thinking":
+            return {"type": "thinking_delta", "thinking": block["thinking"]}
+        case "tool_use":
+            return {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+    return {"type": block["type"]}
+
+
+def usage_of(usage: Frame) -> Usage:
+    """The tokens of a `usage` object of the Messages API."""
     details = usage.get("output_tokens_details") or {}
     return Usage(
         input_tokens=int(usage.get("input_tokens") or 0),

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from claude_code_api.claude.tools import SERVER
 from claude_code_api.errors import ConfigError
 from claude_code_api.runtime.ports import Profile
 
@@ -79,6 +80,12 @@ _FIXED = {
     "DISABLE_AUTOUPDATER": "1",
     # On a refusal the CLI would put words of its own into the conversation and ask again; the caller is told instead.
     "CLAUDE_CODE_DISABLE_REFUSAL_RETRY": "1",
+    # The client's tools reach the model as they are and its results whole; a call waits for as long as it takes.
+    "ENABLE_TOOL_SEARCH": "false",
+    "CLAUDE_CODE_MAX_MCP_DESCRIPTION_LENGTH": "1000000",
+    "CLAUDE_CODE_MAX_TOOL_USE_CONCURRENCY": "256",
+    "MAX_MCP_OUTPUT_TOKENS": "1000000",
+    "MCP_TOOL_TIMEOUT": "2000000000",
 }
 
 
@@ -134,6 +141,7 @@ class Installation:
             "--strict-mcp-config",
             "--setting-sources=",
             "--tools=",
+            f"--allowedTools=mcp__{SERVER}",
             "--system-prompt-snapshot=off",
             "--session-mirror",
             f"--settings={_SETTINGS}",

@@ -15,6 +15,7 @@ import structlog
 from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.claude.process import Basis, ClaudeProcess
+from claude_code_api.claude.tools import stubs
 from claude_code_api.claude.warm import SpareSettings, WarmPool
 from claude_code_api.errors import StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
@@ -72,7 +73,7 @@ class ClaudeLauncher:
         if launch.binding is None and not launch.history and launch.place is None:
             while (spare := self.warm.take()) is not None:
                 try:
-                    return await self._adopt(spare, launch.profile)
+                    return await self._adopt(spare, launch)
                 except StartFailed as error:
                     log.warning("spare_refused", pid=spare.pid, reason=error.message)
         self._starting += 1
@@ -85,11 +86,11 @@ class ClaudeLauncher:
         finally:
             self._starting -= 1
 
-    async def _adopt(self, spare: ClaudeProcess, profile: Profile) -> ClaudeProcess:
-        model = None if profile.model == self._spare_profile.model else profile.model
+    async def _adopt(self, spare: ClaudeProcess, launch: Launch) -> ClaudeProcess:
+        model = None if launch.profile.model == self._spare_profile.model else launch.profile.model
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(asyncio.to_thread, self.forget, spare.place)
-            await self._initialize(spare, profile, model=model)
+            await self._initialize(spare, launch, model=model)
             undo.pop_all()
         self.warm.proved()
         spare.origin = Origin.SPARE
@@ -103,7 +104,7 @@ class ClaudeLauncher:
         with self._workplace(launch.place) as place:
             if launch.binding is not None and (basis := await self._transcript(place, launch, launch.binding)):
                 try:
-                    return await self._resume(place, launch.profile, basis)
+                    return await self._resume(place, launch, basis)
                 except StartTimedOut as error:
                     raise StartTimedOut(
                         f"The conversation's transcript of {basis.size / 10**6:.1f} MB was not resumed within "
@@ -112,7 +113,7 @@ class ClaudeLauncher:
                     ) from error
                 except StartFailed as error:
                     log.warning("resume_failed", place=launch.place, bytes=basis.size, reason=error.message)
-            return await self._ready(place, launch.profile, await asyncio.to_thread(_of_history, place, launch))
+            return await self._ready(place, launch, await asyncio.to_thread(_of_history, place, launch))
 
     @contextlib.contextmanager
     def _workplace(self, name: str | None) -> Iterator[Workplace]:
@@ -134,23 +135,24 @@ class ClaudeLauncher:
             log.warning("transcript_incomplete", place=launch.place, copied=found is not None, entries=len(copy))
         return found
 
-    async def _resume(self, place: Workplace, profile: Profile, basis: Basis) -> ClaudeProcess:
+    async def _resume(self, place: Workplace, launch: Launch, basis: Basis) -> ClaudeProcess:
         started = asyncio.get_running_loop().time()
-        process = await self._ready(place, profile, basis)
+        process = await self._ready(place, launch, basis)
         took = asyncio.get_running_loop().time() - started
         log.info("transcript_resumed", pid=process.pid, bytes=basis.size, ms=round(took * 1000))
         return process
 
-    async def _ready(self, place: Workplace, profile: Profile, basis: Basis) -> ClaudeProcess:
-        process = await self._spawn(place, profile, basis)
-        await self._initialize(process, profile)
+    async def _ready(self, place: Workplace, launch: Launch, basis: Basis) -> ClaudeProcess:
+        process = await self._spawn(place, launch.profile, basis)
+        await self._initialize(process, launch)
         return process
 
-    async def _initialize(self, process: ClaudeProcess, profile: Profile, *, model: str | None = None) -> None:
+    async def _initialize(self, process: ClaudeProcess, launch: Launch, *, model: str | None = None) -> None:
         """Do the handshake; a process that fails it, or is no longer wanted, is reaped."""
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(lambda: asyncio.shield(process.stop(flush=False)))
-            await process.initialize(profile.system, model=model, timeout_s=self._start_s)
+            tools = launch.tools or stubs(launch.history)
+            await process.initialize(launch.profile, tools, model=model, timeout_s=self._start_s)
             undo.pop_all()
 
     async def _spawn(self, place: Workplace, profile: Profile, basis: Basis) -> ClaudeProcess:
@@ -175,6 +177,7 @@ def _on_disk(place: Workplace, binding: Binding) -> Basis | None:
     cost = transcript.saved_cost(place, session, leaf)
     if cost is None:
         return None
+    transcript.cut_after(place, session, leaf)
     size = transcript.path_of(place, session).stat().st_size
     return Basis(session, leaf, cost, Origin.TRANSCRIPT, size)
 

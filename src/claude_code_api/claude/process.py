@@ -13,19 +13,22 @@ import os
 import signal
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import structlog
 
 from claude_code_api.claude import transcript
 from claude_code_api.claude.child import Child
-from claude_code_api.claude.frames import Frame, TurnReader
-from claude_code_api.core.turn import Block, TurnEvent, TurnFailed
+from claude_code_api.claude.control import Control, Frame
+from claude_code_api.claude.frames import TurnReader
+from claude_code_api.claude.knobs import UNTURNED, knobs
+from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, results_of
+from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed, Usage
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
-from claude_code_api.runtime.ports import Emit, Entry, Origin
+from claude_code_api.runtime.ports import Emit, Entry, Origin, Profile
 from claude_code_api.runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -65,9 +68,14 @@ class ClaudeProcess:
         self._cost_before = self._cost = basis.cost
         self._entries = list(basis.entries)
         self._kept = len(self._entries)
+        self._tools = ClientTools()
+        self._knobs = UNTURNED
+        self._held_until_listed: Callable[[], None] | None = None
+        self._structured = False
+        self._spent = Usage()
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
-        self._replies: dict[str, asyncio.Future[Frame]] = {}
+        self._control = Control(self._write, self._options_refused)
         self._stderr: deque[str] = deque(maxlen=20)
         self._loop = asyncio.get_running_loop()
         self.last_frame_at = self._loop.time()
@@ -111,16 +119,25 @@ class ClaudeProcess:
         """What this process has spent, turns that were cut included."""
         return self._cost - self._cost_before
 
-    async def initialize(self, system: str, *, model: str | None = None, timeout_s: float) -> None:
-        """Do the handshake. `model` replaces the one it was launched with; only before its first turn is that clean.
+    async def initialize(
+        self, profile: Profile, tools: Sequence[Tool] = (), *, model: str | None = None, timeout_s: float
+    ) -> None:
+        """Do the handshake; `tools` are the client's, and may change later.
 
-        Raises StartFailed when the child refuses, dies or takes too long; it is not stopped.
+        `model` replaces the one it was launched with; only before its first turn is that clean. Raises StartFailed when
+        the child refuses, dies or takes too long; it is not stopped.
         """
-        requests: list[Frame] = [{"subtype": "initialize", "systemPrompt": [system] if system else []}]
+        self._tools.offered = tuple(tools)
+        self._structured = profile.schema is not None
+        prompt = [profile.system] if profile.system else []
+        first: Frame = {"subtype": "initialize", "systemPrompt": prompt, "sdkMcpServers": [SERVER]}
+        if profile.schema is not None:
+            first["jsonSchema"] = json.loads(profile.schema)
+        requests = [first]
         if model is not None:
             requests.append({"subtype": "apply_flag_settings", "settings": {"model": model}})
         try:
-            await asyncio.gather(*(self._request(request, timeout_s) for request in requests))
+            await asyncio.gather(*(self._control.ask(request, timeout_s) for request in requests))
         except ProcessDied as error:
             detail = " ".join(self._stderr)[-500:] or error.message
             raise StartFailed(f"Claude Code did not become ready: {detail}", retry_after=5) from error
@@ -131,23 +148,31 @@ class ClaudeProcess:
 
     # Agent
 
-    def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
-        """Send a user message, word for word: no slash command, no file mention (`client_composed`)."""
-        self._reader = TurnReader(turn, retry_ms=self._retry_ms)
+    def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:
+        """Send a user message, word for word: no slash command, no file mention (`client_composed`).
+
+        The results of open calls are given to those calls instead, and the CLI goes on where it stood.
+        """
+        answered = results_of(content) if self._tools.open else {}
+        must_list = self._offer(options)
+        self._reader = TurnReader(
+            turn,
+            retry_ms=self._retry_ms,
+            tools=self._tools.names if options.tools else frozenset(),
+            structured=self._structured,
+            answered=frozenset(answered),
+            spent=self._spent if answered else None,
+        )
         self._kept = len(self._entries)
         self._emit = emit
         self.last_frame_at = self._loop.time()
-        text_only = len(content) == 1 and content[0]["type"] == "text"
-        self._write(
-            {
-                "type": "user",
-                "uuid": turn,
-                "client_composed": True,
-                "parent_tool_use_id": None,
-                "session_id": self.cli_session_id,
-                "message": {"role": "user", "content": content[0]["text"] if text_only else list(content)},
-            }
-        )
+        self._turn(options)
+        say = partial(self._answer, list(answered.values())) if answered else partial(self._say, turn, content)
+        if must_list:
+            self._held_until_listed = say
+            self._control.tell({"subtype": "mcp_message", "server_name": SERVER, "message": LIST_CHANGED})
+        else:
+            say()
 
     async def undo(self, turn: str) -> bool:
         """Interrupt the turn if it runs, and rewind the conversation to before its message.
@@ -157,9 +182,17 @@ class ClaudeProcess:
         self._emit = None
         if self._reader is None or self._reader.turn != turn:
             return True  # it was never sent
-        if self._reader.compacted or not await self._rewind(turn):
+        if self._reader.continues or self._reader.compacted or not await self._rewind(turn):
             return False
         del self._entries[self._kept :]
+        return True
+
+    async def rewind(self, turns: Sequence[str]) -> bool:
+        """Take back completed turns, the newest first, that were sent to this process; False when that did not work."""
+        for turn in turns:
+            if not await self._rewind(turn):
+                self.alive = False
+                return False
         return True
 
     @property
@@ -205,19 +238,44 @@ class ClaudeProcess:
         if not stdin.is_closing():
             stdin.write(json.dumps(frame, separators=(",", ":")).encode() + b"\n")
 
-    async def _request(self, request: Frame, timeout_s: float) -> Frame:
-        """Send a control request and return its response. Raises TimeoutError, or ProcessDied for a refusal as well."""
-        if self._gone.done():
-            raise ProcessDied("Claude Code has ended.")
-        identity = uuid.uuid4().hex
-        reply: asyncio.Future[Frame] = self._loop.create_future()
-        self._replies[identity] = reply
-        self._write({"type": "control_request", "request_id": identity, "request": request})
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await reply
-        finally:
-            self._replies.pop(identity, None)
+    def _say(self, turn: str, content: tuple[Block, ...]) -> None:
+        text_only = len(content) == 1 and content[0]["type"] == "text"
+        self._write(
+            {
+                "type": "user",
+                "uuid": turn,
+                "client_composed": True,
+                "parent_tool_use_id": None,
+                "session_id": self.cli_session_id,
+                "message": {"role": "user", "content": content[0]["text"] if text_only else list(content)},
+            }
+        )
+
+    def _answer(self, results: Sequence[Block]) -> None:
+        for result in results:
+            request_id, answer = self._tools.answer(result)
+            self._control.respond(request_id, {"mcp_response": answer})
+
+    def _offer(self, options: Options) -> bool:
+        """Settle which tools the CLI knows of; True when it has to be told that they changed.
+
+        Tools that this turn may not call stay where they are: the history may hold calls of them.
+        """
+        before = self._tools.offered
+        none = options.tool_choice.kind == "none" or not options.tools
+        if not none or not self._structured:
+            self._tools.offered = options.tools or before
+        else:
+            self._tools.offered = ()  # to forbid every tool would forbid the one that makes the answer
+        return self._tools.offered != before
+
+    def _turn(self, options: Options) -> None:
+        """Turn the process's knobs, if they are not as this turn wants them."""
+        choice = options.tool_choice if options.tools else ToolChoice("none")
+        wanted = knobs(options, choice if self._tools.offered else None)
+        if wanted != self._knobs:
+            self._knobs = wanted
+            self._control.tell({"subtype": "apply_flag_settings", "settings": wanted})
 
     async def _live(self) -> None:
         """Read until the child is gone, and take the rest of its group with it."""
@@ -233,9 +291,7 @@ class ClaudeProcess:
         errors.cancel()
         self._guard.remove(self.pid)
         self._gone.set_result("\n".join(self._stderr))
-        for reply in self._replies.values():
-            if not reply.done():
-                reply.set_exception(ProcessDied("Claude Code ended."))
+        self._control.end()
 
     async def _read_stdout(self) -> None:
         while True:
@@ -265,9 +321,9 @@ class ClaudeProcess:
     def _take(self, frame: Frame) -> Iterable[TurnEvent]:
         kind = frame.get("type")
         if kind == "control_response":
-            self._answered(frame["response"])
+            self._control.take(frame["response"])
         elif kind == "control_request":
-            self._refuse(frame)
+            return self._asked(frame)
         elif kind == "transcript_mirror":
             self._entries += transcript.mirrored(frame, self.cli_session_id)
         else:
@@ -281,6 +337,10 @@ class ClaudeProcess:
                     self._tasks.spawn(self._drop_continuation(reader, target), f"truncate-{reader.turn}")
                 if reader.truncated is not None:
                     self._truncated.set()
+                if reader.over:
+                    self._spent = reader.spent
+                if reader.dirty:
+                    self.alive = False
                 return events
         return ()
 
@@ -299,29 +359,27 @@ class ClaudeProcess:
     async def _rewind(self, target: str) -> bool:
         request = {"subtype": "rewind_conversation", "target_message_uuid": target, "interrupt_if_running": True}
         try:
-            reply = await self._request(request, _UNDO_S)
+            reply = await self._control.ask(request, _UNDO_S)
         except (ProcessDied, TimeoutError):
             return False
         return reply.get("rewound") is True
 
-    def _answered(self, response: dict[str, Any]) -> None:
-        reply = self._replies.get(response.get("request_id", ""))
-        if reply is None or reply.done():
-            return
-        if response.get("subtype") == "success":
-            reply.set_result(response.get("response") or {})
-        else:
-            reply.set_exception(ProcessDied(f"Claude Code refused a control request: {response.get('error')}"))
+    def _asked(self, frame: Frame) -> Iterable[TurnEvent]:
+        """The CLI asks for a tool; for what is not offered it gets told so, or it would wait for ever."""
+        request, identity = frame["request"], frame["request_id"]
+        if request.get("subtype") != "mcp_message" or request.get("server_name") != SERVER:
+            self._control.refuse(identity, f"{request.get('subtype')} is not available here")
+            return ()
+        answer, call = self._tools.take(identity, request["message"])
+        if answer is not None:
+            self._control.respond(identity, {"mcp_response": answer})
+        if request["message"].get("method") == "tools/list" and (say := self._held_until_listed) is not None:
+            self._held_until_listed = None
+            say()
+        return self._reader.called(call) if self._reader is not None and call is not None else ()
 
-    def _refuse(self, frame: Frame) -> None:
-        """The CLI asks for something that this profile does not offer: say so, or it would wait for ever."""
-        error = f"{frame['request'].get('subtype')} is not available here"
-        self._write(
-            {
-                "type": "control_response",
-                "response": {"subtype": "error", "request_id": frame["request_id"], "error": error},
-            }
-        )
+    def _options_refused(self, why: str) -> None:
+        self._give_up(f"Claude Code refused the options of the turn: {why}")
 
     def _give_up(self, why: str) -> None:
         """What the process says can no longer be followed."""

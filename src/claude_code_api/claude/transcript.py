@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from claude_code_api.claude.launch import Workplace
+from claude_code_api.claude.tools import to_cli
 from claude_code_api.core.turn import Message
 from claude_code_api.runtime.ports import Entry
 
@@ -46,6 +47,23 @@ def saved_cost(place: Workplace, session: str, leaf: str) -> float | None:
     except FileNotFoundError:
         return None
     return cost if is_whole(found, leaf) else None
+
+
+def cut_after(place: Workplace, session: str, leaf: str) -> None:
+    """Remove what stands behind the entry `leaf`: the traces of a turn that was not completed. Raises OSError.
+
+    A stopped CLI writes results of its own for the calls that were open, and would believe those rather than ours.
+    """
+    path = path_of(place, session)
+    with path.open(encoding="utf-8", errors="replace") as file:
+        lines = list(file)
+    entries = [_parsed(line) for line in lines]
+    last = next(number for number, entry in enumerate(entries) if entry.get("uuid") == leaf)
+    kept = [line for number, line in enumerate(lines) if number <= last or "uuid" not in entries[number]]
+    if len(kept) < len(lines):
+        written = path.with_suffix(".new")
+        written.write_text("".join(kept), encoding="utf-8")
+        written.replace(path)
 
 
 def is_whole(entries: Iterable[Mapping[str, Any]], leaf: str) -> bool:
@@ -116,7 +134,7 @@ def mirrored(frame: Mapping[str, Any], session: str) -> list[Entry]:
 
 
 def _entry(message: Message, *, model: str, number: int) -> dict[str, Any]:
-    content = list(message.content)
+    content = [to_cli(block) for block in message.content]
     if message.role == "user":
         return {"type": "user", "message": {"role": "user", "content": content}}
     reply = {

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from claude_code_api import __version__
-from claude_code_api.cli import bench, config, db, serve
+from claude_code_api.cli import bench, config, db, keys, serve
 from claude_code_api.errors import ConfigError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command("serve")(serve.serve)
 app.command("config")(config.show)
 app.command("bench")(bench.bench)
 app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command("version")

@@ -12,6 +12,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from claude_code_api.bench.measure import ModeReport, Report, Stored
+    from claude_code_api.bench.run import Plan
 
 
 def bench(
@@ -47,11 +48,7 @@ def bench(
             "one conversation has no other to make room for: 0, or 2 and more", param_hint="--hibernate"
         )
     # Imported here: `serve` must not wait for what only this command needs.
-    from rich.progress import Progress, TextColumn
-    from uvicorn import Config
-
-    from claude_code_api.bench import BenchFailed
-    from claude_code_api.bench.run import Plan, run
+    from claude_code_api.bench.run import Plan
     from claude_code_api.config import load
 
     modes = ("lean", "simple") if mode == "both" else (mode,)
@@ -64,6 +61,21 @@ def bench(
         stored=stored,
         command=load().settings.claude.command,
     )
+    report = _measure(plan)
+    if as_json:
+        typer.echo(json.dumps(report.as_json()))
+    else:
+        _print(report)
+
+
+def _measure(plan: Plan) -> Report:
+    """Carry out the plan and show how far it is. Raises typer.Exit when something that is measured fails."""
+    from rich.progress import Progress, TextColumn
+    from uvicorn import Config
+
+    from claude_code_api.bench import BenchFailed
+    from claude_code_api.bench.run import run
+
     console = Console(stderr=True)
     # It is drawn when there is something new, before a sample and never during one: a spinner would be measured, too.
     progress = Progress(TextColumn("{task.description}"), console=console, auto_refresh=False, transient=True)
@@ -71,16 +83,12 @@ def bench(
     try:
         # The event loop that the gateway's server picks, so that both sides are driven alike.
         with progress, asyncio.Runner(loop_factory=Config("none").get_loop_factory()) as runner:
-            report = runner.run(run(plan, lambda what: progress.update(task, description=what, refresh=True)))
+            return runner.run(run(plan, lambda what: progress.update(task, description=what, refresh=True)))
     except BenchFailed as error:
         console.print(error.message, style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except asyncio.CancelledError as error:
         raise typer.Exit(143) from error
-    if as_json:
-        typer.echo(json.dumps(report.as_json()))
-    else:
-        _print(report)
 
 
 def _print(report: Report) -> None:

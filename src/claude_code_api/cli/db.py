@@ -5,28 +5,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.filesize import decimal
 
+from claude_code_api.cli.data import ConfigFile, DataDir, Offline, database, existing, say
 from claude_code_api.cli.files import whole_file
 from claude_code_api.cli.lock import is_held, lock
-from claude_code_api.config import Settings, load
+from claude_code_api.config import Settings
 from claude_code_api.errors import ConfigError
 
 # The store is imported by the commands themselves: it takes a while, and the other commands do without.
 
 app = typer.Typer(help="Look after the stored conversations.", no_args_is_help=True)
-
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings.")]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Where conversations keep their files.")]
-Offline = Annotated[bool, typer.Option("--offline", help="The conversations of the offline model.")]
 
 _RESTORE = (
     "To restore it: stop the server, put the file in place of {path}, and remove {name}-wal and {name}-shm there."
@@ -41,17 +36,17 @@ def upgrade(config: ConfigFile = None, data_dir: DataDir = None, offline: Offlin
     """
     from claude_code_api.store import maintenance, migrate
 
-    settings, path = _open(config, data_dir, offline)
+    settings, path = database(config, data_dir, offline)
     with lock(settings.server.data_dir, refusal=_stop_it(settings)):
         before = maintenance.revision(path) if path.is_file() else None
         migrate.prepare(path)
         after = maintenance.revision(path)
     if before == after:
-        _say(f"{path} is up to date (schema {after}).")
+        say(f"{path} is up to date (schema {after}).")
     elif before is None:
-        _say(f"{path} is new (schema {after}).")
+        say(f"{path} is new (schema {after}).")
     else:
-        _say(f"{path} went from schema {before} to {after}.")
+        say(f"{path} went from schema {before} to {after}.")
 
 
 @app.command("check")
@@ -62,7 +57,7 @@ def check(config: ConfigFile = None, data_dir: DataDir = None, offline: Offline 
     """
     from claude_code_api.store import maintenance
 
-    settings, path = _existing(config, data_dir, offline)
+    settings, path = existing(config, data_dir, offline)
     running = is_held(settings.server.data_dir)
     report = maintenance.check(path, path.parent / "sessions")
     rows: list[tuple[str, Any]] = [
@@ -76,15 +71,15 @@ def check(config: ConfigFile = None, data_dir: DataDir = None, offline: Offline 
     if report.strays and not running:  # with a server these are its spares and first turns
         rows.append(("stray directories", f"{report.strays} (will be removed when a server starts)"))
     for name, value in rows:
-        _say(f"{name:<22}{value}")
+        say(f"{name:<22}{value}")
     if report.problems:
         for problem in report.problems:
-            _say(f"problem: {problem}", style="red")
-        _say("Not sound. Stop the server, keep a copy of the file, and restore a backup in its place.", style="red")
+            say(f"problem: {problem}", style="red")
+        say("Not sound. Stop the server, keep a copy of the file, and restore a backup in its place.", style="red")
         raise typer.Exit(1)
     if report.revision != report.newest:
-        _say(f"Of an earlier version: the next start, or `db upgrade`, brings it to schema {report.newest}.")
-    _say("Sound.", style="green")
+        say(f"Of an earlier version: the next start, or `db upgrade`, brings it to schema {report.newest}.")
+    say("Sound.", style="green")
 
 
 @app.command("vacuum")
@@ -95,11 +90,11 @@ def vacuum(config: ConfigFile = None, data_dir: DataDir = None, offline: Offline
     """
     from claude_code_api.store import maintenance
 
-    settings, path = _existing(config, data_dir, offline)
+    settings, path = existing(config, data_dir, offline)
     with lock(settings.server.data_dir, refusal=_stop_it(settings)):
         before = maintenance.size_of(path)
         maintenance.vacuum(path)
-        _say(f"{path}: {decimal(before)} before, {decimal(maintenance.size_of(path))} after.")
+        say(f"{path}: {decimal(before)} before, {decimal(maintenance.size_of(path))} after.")
 
 
 @app.command("backup")
@@ -115,11 +110,11 @@ def backup(
     """
     from claude_code_api.store import maintenance
 
-    _, path = _existing(config, data_dir, offline)
+    _, path = existing(config, data_dir, offline)
     with whole_file(file) as part:
         maintenance.backup(path, part)
-    _say(f"{file.absolute()}: {decimal(file.stat().st_size)}.")
-    _say(_RESTORE.format(path=path, name=path.name))
+    say(f"{file.absolute()}: {decimal(file.stat().st_size)}.")
+    say(_RESTORE.format(path=path, name=path.name))
 
 
 @app.command("export")
@@ -136,7 +131,7 @@ def export(
     """
     from claude_code_api.store import maintenance
 
-    _, path = _existing(config, data_dir, offline)
+    _, path = existing(config, data_dir, offline)
     lines = maintenance.export(path, conversation_id)
     if output is None:
         with _stdout_fails_kindly():
@@ -145,9 +140,7 @@ def export(
         with whole_file(output) as part, part.open("wb") as file:
             found = _write(lines, file)
             _refuse_none(found, conversation_id, path)
-        Console(stderr=True).print(
-            f"{found} conversations in {output.absolute()}.", markup=False, highlight=False, soft_wrap=True
-        )
+        say(f"{found} conversations in {output.absolute()}.", stderr=True)
     _refuse_none(found, conversation_id, path)
 
 
@@ -163,13 +156,7 @@ def _write(lines: Iterator[dict[str, Any]], file: Any) -> int:
 
 def _refuse_none(found: int, conversation_id: str | None, path: Path) -> None:
     if conversation_id is not None and not found:
-        Console(stderr=True).print(
-            f"There is no conversation {conversation_id} in {path}.",
-            style="red",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"There is no conversation {conversation_id} in {path}.", "red", stderr=True)
         raise typer.Exit(1)
 
 
@@ -183,33 +170,5 @@ def _stdout_fails_kindly() -> Iterator[None]:
         raise ConfigError(f"The export could not be written: {error.strerror}.") from error
 
 
-def _open(config: Path | None, data_dir: Path | None, offline: bool) -> tuple[Settings, Path]:
-    """The settings, and where the database is or would be."""
-    from claude_code_api.store.database import FILE_NAME
-
-    os.umask(0o077)
-    settings = load(file=config, flags={"server.data_dir": data_dir}).settings
-    return settings, settings.home(offline=offline) / FILE_NAME
-
-
-def _existing(config: Path | None, data_dir: Path | None, offline: bool) -> tuple[Settings, Path]:
-    """The settings, and a database that is there and may be read."""
-    settings, path = _open(config, data_dir, offline)
-    try:
-        path.open("rb").close()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise ConfigError(
-            f"There is no database {path}: no server has run with this data directory"
-            f"{' and the offline model' if offline else ''} yet. Is --data-dir right?"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    return settings, path
-
-
 def _stop_it(settings: Settings) -> str:
     return f"A server uses {settings.server.data_dir}. Stop it first, and start it again afterwards."
-
-
-def _say(text: str, style: str | None = None) -> None:
-    Console().print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -31,7 +31,7 @@ _console = Console(stderr=True)
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on (loopback only).")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback only with API keys.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where conversations keep their files.")] = None,
@@ -53,7 +53,11 @@ def serve(
     logging.configure(style=settings.log.format, level=settings.log.level)
     if offline_without_credentials and not offline:
         offline = not credentials_in(os.environ) and not settings.claude.base_url
-    with _bind(settings) as listener, lock(settings.server.data_dir):
+    family, place = _resolve(settings)
+    exposed = not _is_loopback(place)
+    if exposed:
+        _require_keys(settings, offline=offline)
+    with _bind(settings, family, place) as listener, lock(settings.server.data_dir):
         address = f"http://{_bracketed(settings.server.host)}:{listener.getsockname()[1]}"
         if not offline:
             _refuse_loop(settings, listener.getsockname()[1])
@@ -61,16 +65,18 @@ def serve(
             from claude_code_api.offline.server import API_KEY, OfflineModel
 
             with OfflineModel() as model:
-                _run(settings, listener, address, offline=(model.url, API_KEY))
+                _run(settings, listener, address, offline=(model.url, API_KEY), exposed=exposed)
         else:
-            _run(settings, listener, address, offline=None)
+            _run(settings, listener, address, offline=None, exposed=exposed)
 
 
-def _run(settings: Settings, listener: socket.socket, address: str, *, offline: tuple[str, str] | None) -> None:
+def _run(
+    settings: Settings, listener: socket.socket, address: str, *, offline: tuple[str, str] | None, exposed: bool
+) -> None:
     from claude_code_api.app import create_app, prepare_data
 
     prepare_data(settings, offline=offline is not None)
-    app = create_app(settings, environ=os.environ, offline=offline)
+    app = create_app(settings, environ=os.environ, offline=offline, exposed=exposed)
     _banner(address, offline=offline is not None)
     grace = settings.server.shutdown_grace_seconds
     server = _Server(
@@ -112,19 +118,36 @@ def _banner(address: str, *, offline: bool) -> None:
     )
 
 
-@contextlib.contextmanager
-def _bind(settings: Settings) -> Iterator[socket.socket]:
+def _require_keys(settings: Settings, *, offline: bool) -> None:
+    """Raises ConfigError when there are no API keys: other machines could reach the server."""
+    from claude_code_api.store.database import FILE_NAME
+    from claude_code_api.store.keys import stored
+
+    if not stored(settings.home(offline=offline) / FILE_NAME):
+        raise ConfigError(
+            f"[server] host: {settings.server.host} can be reached from other machines, and anybody who reaches the "
+            "server can spend your credentials. Make an API key first: `claude-code-api keys create --name NAME"
+            f"{' --offline' if offline else ''}` (with the --config or --data-dir of the server). Without keys only "
+            "loopback is allowed: 127.0.0.1, ::1 or localhost."
+        )
+
+
+def _resolve(settings: Settings) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    """The socket address to listen on, looked up once: what is checked is what is bound."""
     host, port = settings.server.host, settings.server.port
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise ConfigError(f"[server] host: {host!r} is not an address of this machine: {error}") from error
-    family, address = found[0][0], found[0][4]
-    if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
-        raise ConfigError(
-            f"[server] host: {host} can be reached from other machines, and anybody who reaches the server can spend "
-            "your credentials. Until there are API keys only loopback is allowed: 127.0.0.1, ::1 or localhost."
-        )
+    return found[0][0], found[0][4]
+
+
+def _is_loopback(address: tuple[Any, ...]) -> bool:
+    return ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback
+
+
+@contextlib.contextmanager
+def _bind(settings: Settings, family: socket.AddressFamily, address: tuple[Any, ...]) -> Iterator[socket.socket]:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -132,7 +155,8 @@ def _bind(settings: Settings) -> Iterator[socket.socket]:
             listener.bind(address)
         except OSError as error:
             raise ConfigError(
-                f"Port {port} on {host} cannot be used: {error.strerror}. Choose another with --port."
+                f"Port {settings.server.port} on {settings.server.host} cannot be used: {error.strerror}. Choose "
+                "another with --port."
             ) from error
         listener.listen(2048)
         yield listener
@@ -147,7 +171,7 @@ def _refuse_loop(settings: Settings, port: int) -> None:
             continue
         with contextlib.suppress(OSError):
             for *_, address in socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM):
-                if ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+                if _is_loopback(address):
                     raise ConfigError(f"The model's base URL {url} is this gateway itself. Point it at a model's API.")
 
 

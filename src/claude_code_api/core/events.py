@@ -73,9 +73,10 @@ class ProcessReady:
 
 @dataclass(frozen=True, slots=True)
 class TurnFinished:
-    """The current turn completed and belongs to the conversation."""
+    """The current turn completed and belongs to the conversation; `parked`: it ended with calls of client tools."""
 
     epoch: int
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

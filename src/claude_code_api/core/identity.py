@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from claude_code_api.errors import InvalidRequest
+
+
+class Address(NamedTuple):
+    """Where a conversation is found: a tenant, and the id that the conversation has there."""
+
+    tenant: str
+    conversation_id: str
+
 
 _VALID = re.compile(r"[A-Za-z0-9._:\-]{1,256}")
 

@@ -18,7 +18,11 @@ from claude_code_api.core.events import Effect, Event, Refusal, StopReason
 
 
 class State(StrEnum):
-    """Where a session is: QUEUED waits for a process slot, the states of `WITH_PROCESS` hold one."""
+    """Where a session is: QUEUED waits for a process slot, the states of `WITH_PROCESS` hold one.
+
+    PARKED is IDLE with tool calls open: the process stands still in the middle of its work until the client's results
+    come. Nothing is lost when it is stopped: the calls are part of the conversation.
+    """
 
     NEW = "new"
     QUEUED = "queued"
@@ -26,6 +30,7 @@ class State(StrEnum):
     BUSY = "busy"
     INTERRUPTING = "interrupting"
     IDLE = "idle"
+    PARKED = "parked"
     STOPPING = "stopping"
     HIBERNATED = "hibernated"
     FAILED = "failed"
@@ -34,9 +39,10 @@ class State(StrEnum):
 
 
 RESTING = frozenset({State.NEW, State.HIBERNATED, State.FAILED})
-WITH_PROCESS = frozenset(
-    {State.STARTING, State.BUSY, State.INTERRUPTING, State.IDLE, State.STOPPING, State.CLOSING},
-)
+BETWEEN_TURNS = frozenset({State.IDLE, State.PARKED})
+"""With a process that nothing is asked of."""
+
+WITH_PROCESS = BETWEEN_TURNS | {State.STARTING, State.BUSY, State.INTERRUPTING, State.STOPPING, State.CLOSING}
 _OPEN = frozenset(State) - {State.CLOSED, State.CLOSING}
 
 
@@ -50,6 +56,7 @@ class Session:
 
     `fits(turn)` says whether the live process can take the turn as it is (same launch profile, same history); it is
     asked when the turn is about to run, not when it comes in. `interactive` False stops the process after each turn.
+    `parked`: the process waits for the results of tool calls.
     """
 
     fits: Callable[[str], bool] = lambda turn: True
@@ -59,6 +66,7 @@ class Session:
     epoch: int = 0
     resumable: bool = False
     draining: bool = False
+    parked: bool = False
     current: str | None = None
     waiting: deque[str] = field(default_factory=deque)
     story: deque[str] = field(default_factory=lambda: deque(maxlen=24))
@@ -83,7 +91,7 @@ class Session:
         where = f"{self.state}, current={self.current}, waiting={list(self.waiting)}; {' | '.join(self.story)}"
         if self.state in {State.QUEUED, State.BUSY, State.INTERRUPTING}:
             assert self.current is not None, where
-        if self.state in RESTING | {State.IDLE, State.CLOSING, State.CLOSED}:
+        if self.state in RESTING | BETWEEN_TURNS | {State.CLOSING, State.CLOSED}:
             assert self.current is None, where
         assert not self.waiting or self.current is not None, where
         assert len(self.waiting) <= self.max_waiting, where
@@ -107,7 +115,7 @@ class Session:
         if used and not self.interactive:
             return self.stop(StopReason.ONE_SHOT)
         if turn is None:
-            self.state = State.IDLE
+            self.state = State.PARKED if self.parked else State.IDLE
             return []
         if not self.fits(turn):
             return self.stop(StopReason.PROFILE_CHANGED)
@@ -155,13 +163,13 @@ def _on(states: State | frozenset[State], *event_types: type) -> Callable[[Handl
 # Turns come in
 
 
-@_on(RESTING | {State.IDLE}, ev.TurnRequested)
+@_on(RESTING | BETWEEN_TURNS, ev.TurnRequested)
 def _first_turn(session: Session, event: Event) -> list[Effect]:
     assert isinstance(event, ev.TurnRequested)
     if session.draining:
         return [ev.RefuseTurn(event.turn, Refusal.DRAINING)]
     session.current = event.turn
-    if session.state is State.IDLE:
+    if session.state in BETWEEN_TURNS:
         return session.settle_with_process(used=False)
     return session.settle_without_process(session.state)
 
@@ -220,6 +228,7 @@ def _cut(session: Session, event: Event) -> list[Effect]:
 def _start(session: Session, event: Event) -> list[Effect]:
     session.epoch += 1
     session.state = State.STARTING
+    session.parked = False
     return [ev.StartProcess(session.epoch)]
 
 
@@ -253,7 +262,7 @@ def _process_lost(session: Session, event: Event) -> list[Effect]:
     return effects + session.settle_without_process(State.FAILED)
 
 
-@_on(frozenset({State.IDLE, State.STOPPING}), ev.ProcessExited)
+@_on(BETWEEN_TURNS | {State.STOPPING}, ev.ProcessExited)
 def _process_gone(session: Session, event: Event) -> list[Effect]:
     return [ev.ReleaseSlot(), *session.settle_without_process(session.rest())]
 
@@ -287,7 +296,9 @@ def _too_late(session: Session, event: Event) -> list[Effect]:
 
 @_on(State.BUSY, ev.TurnFinished)
 def _finished(session: Session, event: Event) -> list[Effect]:
+    assert isinstance(event, ev.TurnFinished)
     session.resumable = True
+    session.parked = event.parked
     session.current = None
     return session.settle_with_process(used=True)
 
@@ -314,7 +325,7 @@ def _undo_failed(session: Session, event: Event) -> list[Effect]:
 # Somebody wants the process gone
 
 
-@_on(State.IDLE, ev.StopWanted)
+@_on(BETWEEN_TURNS, ev.StopWanted)
 def _stop_idle(session: Session, event: Event) -> list[Effect]:
     assert isinstance(event, ev.StopWanted)
     return session.stop(event.reason)
@@ -331,7 +342,7 @@ def _drain(session: Session, event: Event) -> list[Effect]:
     if session.state is State.QUEUED:
         session.state = session.rest()
         return [*effects, ev.CancelAcquire()]
-    if session.state in {State.STARTING, State.IDLE}:
+    if session.state in BETWEEN_TURNS | {State.STARTING}:
         return effects + session.stop(StopReason.DRAINED)
     return effects
 
@@ -349,7 +360,7 @@ def _delete(session: Session, event: Event) -> list[Effect]:
 
 
 @_on(frozenset(State) - {State.QUEUED}, ev.WaitExpired)
-@_on(frozenset(State) - {State.IDLE}, ev.StopWanted)
+@_on(frozenset(State) - BETWEEN_TURNS, ev.StopWanted)
 @_on(frozenset({State.CLOSING, State.CLOSED}), ev.Drained, ev.Deleted)
 def _not_now(session: Session, event: Event) -> list[Effect]:
     return []

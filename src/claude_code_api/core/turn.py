@@ -123,6 +123,16 @@ class Usage:
             self.thinking_tokens + other.thinking_tokens,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        """What is left of this when `other` was reported before."""
+        return Usage(
+            max(0, self.input_tokens - other.input_tokens),
+            max(0, self.output_tokens - other.output_tokens),
+            max(0, self.cache_read_tokens - other.cache_read_tokens),
+            max(0, self.cache_write_tokens - other.cache_write_tokens),
+            max(0, self.thinking_tokens - other.thinking_tokens),
+        )
+
     @property
     def prompt_tokens(self) -> int:
         """Everything the model read, cached or not."""

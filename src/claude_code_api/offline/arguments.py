@@ -1,4 +1,7 @@
-"""Fills a JSON schema from a text: the arguments of the offline model's tool calls. Pure."""
+"""Fills a JSON schema from a text: the arguments of the offline model's tool calls.
+
+And what does not meet it, for a model that gets it wrong. Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,12 @@ from typing import Any
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _QUOTED = re.compile(r"[\"“']([^\"”']{1,200})[\"”']")
+_OF_KIND: dict[str, Any] = {
+    "object": {"wrong": "type"},
+    "array": ["wrong type"],
+    "string": "wrong type",
+    "boolean": True,
+}
 _PLACE = re.compile(r"\b(?:in|for|to|of|at) ([A-Z][\w-]+)")
 
 
@@ -36,6 +45,32 @@ def example_of(schema: Any, text: str, number: int = 0) -> Any:
     if kind == "null":
         return None
     return _string(schema, text, number)
+
+
+def wrong_for(schema: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """Like `right`, but it misses the object schema: one member is of a wrong type, or strange, or all are missing."""
+    for name, part in schema.get("properties", {}).items():
+        if (kinds := _kinds(part)) is not None:
+            wrong = next((value for kind, value in _OF_KIND.items() if kind not in kinds), None)
+            if wrong is not None:
+                return {**right, name: wrong}
+    return {} if schema.get("required") else {**right, "strange": True}
+
+
+def _kinds(schema: Any) -> set[str] | None:
+    """The types of JSON that may meet `schema`; None if that cannot be said."""
+    if not isinstance(schema, dict):
+        return None
+    if "const" in schema or schema.get("enum"):
+        values = [schema["const"]] if "const" in schema else schema["enum"]
+        return {kind for kind, example in _OF_KIND.items() if any(type(value) is type(example) for value in values)}
+    if "type" in schema:
+        return {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
+    for union in ("anyOf", "oneOf"):
+        if schema.get(union):
+            options = [_kinds(option) for option in schema[union]]
+            return None if None in options else {kind for option in options if option for kind in option}
+    return None
 
 
 def _number(schema: dict[str, Any], text: str, number: int, *, whole: bool) -> float | int:

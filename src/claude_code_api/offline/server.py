@@ -7,6 +7,7 @@ import json
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
 from typing import Any
 
 import uvicorn
@@ -15,7 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from claude_code_api.offline.mind import Directives, Reply, answer, count_tokens, last_text
+from claude_code_api.offline.calls import refusal
+from claude_code_api.offline.dialogue import last_text
+from claude_code_api.offline.directives import Directives
+from claude_code_api.offline.mind import Reply, answer
+from claude_code_api.offline.tokens import count_tokens
 
 API_KEY = "offline-model"
 """What the children send as their key: a stand-in for a credential, worth nothing anywhere."""
@@ -50,6 +55,8 @@ async def _messages(request: Request) -> Response:
     if directives.error:
         headers = {"retry-after": "2"} if directives.error == 429 else None
         return _error(directives.error, f"the offline model was asked for HTTP {directives.error}", headers)
+    if refused := refusal(body):
+        return _error(400, refused)
     reply = answer(body)
     message = {
         "id": f"msg_offline_{uuid.uuid4().hex}",
@@ -61,16 +68,18 @@ async def _messages(request: Request) -> Response:
         "stop_sequence": None,
         "usage": {**reply.usage, "output_tokens": 1},
     }
+    message["usage"].pop("output_tokens_details", None)
     if not body.get("stream"):
-        whole = {**message, "content": reply.blocks, "stop_reason": reply.stop_reason, "usage": reply.usage}
-        return JSONResponse(whole)
+        ending = {"stop_reason": reply.stop_reason, "stop_sequence": reply.stop_sequence, "usage": reply.usage}
+        return JSONResponse({**message, "content": reply.blocks, **ending})
     return StreamingResponse(_stream(message, reply, directives), media_type="text/event-stream")
 
 
 async def _stream(message: dict[str, Any], reply: Reply, directives: Directives) -> AsyncIterator[str]:
     yield _event("message_start", message=message)
     for index, block in enumerate(reply.blocks):
-        empty, deltas = _pieces(block)
+        cut = reply.unfinished if index == len(reply.blocks) - 1 else None
+        empty, deltas = _pieces(block, cut)
         yield _event("content_block_start", index=index, content_block=empty)
         for number, delta in enumerate(deltas):
             if directives.overloaded and number == len(deltas) // 2:
@@ -80,27 +89,33 @@ async def _stream(message: dict[str, Any], reply: Reply, directives: Directives)
                 await asyncio.sleep(directives.pace)
             yield _event("content_block_delta", index=index, delta=delta)
         yield _event("content_block_stop", index=index)
-    yield _event("message_delta", delta={"stop_reason": reply.stop_reason, "stop_sequence": None}, usage=reply.usage)
+    ending = {"stop_reason": reply.stop_reason, "stop_sequence": reply.stop_sequence}
+    yield _event("message_delta", delta=ending, usage=reply.usage)
     yield _event("message_stop")
 
 
-def _pieces(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """A block as it starts, and the deltas that complete it."""
-    if block["type"] == "text":
-        words = block["text"].split(" ")
-        parts = [word if index == 0 else f" {word}" for index, word in enumerate(words)]
-        return {"type": "text", "text": ""}, [{"type": "text_delta", "text": part} for part in parts]
-    if block["type"] == "thinking":
-        deltas = [{"type": "thinking_delta", "thinking": block["thinking"]}]
-        return {"type": "thinking", "thinking": "", "signature": ""}, [
-            *deltas,
-            {"type": "signature_delta", "signature": block["signature"]},
+def _pieces(block: dict[str, Any], unfinished: str | None = None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A block as it starts, and the deltas that complete it. `unfinished` is all that was said of a cut call's JSON."""
+    if block["type"] == "tool_use":
+        text = json.dumps(block["input"], ensure_ascii=False) if unfinished is None else unfinished
+        return {**block, "input": {}}, [
+            {"type": "input_json_delta", "partial_json": part} for part in ("", *_evenly(text))
         ]
-    text = json.dumps(block["input"])
-    half = len(text) // 2
-    return {**block, "input": {}}, [
-        {"type": "input_json_delta", "partial_json": part} for part in (text[:half], text[half:])
-    ]
+    kind = block["type"]
+    words = block[kind].split(" ")
+    parts = [word if index == 0 else f" {word}" for index, word in enumerate(words)]
+    deltas = [{"type": f"{kind}_delta", kind: part} for part in parts]
+    if kind == "thinking":
+        deltas.append({"type": "signature_delta", "signature": block["signature"]})
+        return {"type": "thinking", "thinking": "", "signature": ""}, deltas
+    return {"type": "text", "text": ""}, deltas
+
+
+def _evenly(text: str) -> list[str]:
+    """Three pieces of a text or more, wherever that cuts it: the real API cuts JSON anywhere, after an empty piece."""
+    count = min(len(text), max(3, min(40, len(text) // 12)))
+    edges = [len(text) * number // count for number in range(count + 1)]
+    return [text[start:end] for start, end in pairwise(edges)]
 
 
 def _event(kind: str, **data: Any) -> str:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, assert_never
 
 import structlog
 
 from claude_code_api.core import events as ev
-from claude_code_api.core.conversation import same_history
 from claude_code_api.core.events import Refusal, StopReason
-from claude_code_api.core.session import RESTING, Session, State
+from claude_code_api.core.identity import Address
+from claude_code_api.core.session import BETWEEN_TURNS, RESTING, Session, State
 from claude_code_api.core.turn import (
     AnswerStarted,
     Message,
@@ -27,22 +28,13 @@ from claude_code_api.core.turn import (
     TurnFailed,
     TurnStarted,
 )
-from claude_code_api.errors import (
-    ConversationDeleted,
-    GatewayError,
-    TurnCancelled,
-)
+from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, ProcessDied, TurnCancelled
 from claude_code_api.runtime.host import Host, Turn
-from claude_code_api.runtime.ports import (
-    Agent,
-    Entry,
-    Launch,
-    Origin,
-    Profile,
-    StoredConversation,
-)
+from claude_code_api.runtime.own_process import OwnProcess
+from claude_code_api.runtime.ports import Agent, StoredConversation
 from claude_code_api.runtime.record import Record
-from claude_code_api.runtime.refusals import refusal_error
+from claude_code_api.runtime.refusals import defect, own_error, refusal_error
+from claude_code_api.runtime.standing import content_of, needs
 from claude_code_api.runtime.watchdog import watch
 
 _log = structlog.get_logger("claude_code_api.session")
@@ -53,32 +45,24 @@ class Actor:
 
     def __init__(
         self,
-        conversation_id: str,
+        address: Address,
         host: Host,
         stored: StoredConversation | None,
         *,
         interactive: bool,
         max_waiting: int,
     ) -> None:
-        self.record = Record(conversation_id) if stored is None else Record.of(stored)
+        self.record = Record(*address) if stored is None else Record.of(stored)
         self.idle_since = asyncio.get_running_loop().time()
         self.closed = asyncio.Event()
-        self.released = asyncio.Event()
         self._host = host
         self._session = Session(fits=self._fits, interactive=interactive, max_waiting=max_waiting)
         self._mailbox: deque[ev.Event] = deque()
         self._handling = False
         self._pending: dict[str, Turn] = {}
         self._cut_errors: dict[str, GatewayError] = {}
-        self._agent: Agent | None = None
-        self._starting: asyncio.Task[Agent] | None = None
-        self._starting_epoch = 0
-        self._start_error: GatewayError | None = None
-        self._profile: Profile | None = None
-        self._context: list[Message] = []
-        self._start_kind: StartKind | None = None
-        self._cost_seen = 0.0
-        self._committing: asyncio.Task[None] | None = None
+        self._process = OwnProcess(self.record, host, self.post)
+        self.released = self._process.released
         if stored is not None:
             self._session.resumable = True
             self._session.state = State.HIBERNATED
@@ -97,7 +81,7 @@ class Actor:
     @property
     def pid(self) -> int | None:
         """The live process's id."""
-        return self._agent.pid if self._agent is not None else None
+        return self._process.pid
 
     @property
     def resting(self) -> bool:
@@ -107,7 +91,7 @@ class Actor:
     @property
     def at_rest(self) -> bool:
         """No turn runs or waits, with a process or without."""
-        return self.state in RESTING | {State.IDLE} and not self._pending
+        return self.state in RESTING | BETWEEN_TURNS and not self._pending
 
     @property
     def kept(self) -> bool:
@@ -121,12 +105,18 @@ class Actor:
 
     def request(self, turn: Turn) -> None:
         """Take a turn; everything else about it comes through its stream."""
+        if self.at_rest and turn.input.history is None:
+            try:
+                content_of(turn.input.new, self.record.history)
+            except InvalidRequest as error:
+                turn.stream.put(TurnFailed(error))
+                return
         self._pending[turn.id] = turn
         self.post(ev.TurnRequested(turn.id))
 
     def cut(self, turn_id: str, error: GatewayError | None = None) -> None:
         """End a turn now; its reader gets `error`. A turn that is over is left alone, and so is a complete answer."""
-        is_complete = self._committing is not None and turn_id == self._session.current
+        is_complete = self._process.committing is not None and turn_id == self._session.current
         if turn_id in self._pending and not is_complete:
             self._cut_errors[turn_id] = error or TurnCancelled("The turn was interrupted.")
             self.post(ev.TurnCut(turn_id))
@@ -156,7 +146,7 @@ class Actor:
         """Answer everybody, end the process, and begin again from the last completed turn."""
         self._mailbox.clear()
         for turn in list(self._pending.values()):
-            self._fail(turn, _defect())
+            self._fail(turn, defect())
         old = self._session
         self._session = Session(
             old.fits,
@@ -167,14 +157,8 @@ class Actor:
             epoch=old.epoch + 1,
         )
         deleted = old.state in {State.CLOSING, State.CLOSED}
-        if self._starting is not None:
+        if self._process.stop_as(self._session.epoch):
             self._session.state = State.CLOSING if deleted else State.STOPPING
-            self._starting_epoch = self._session.epoch
-            self._starting.cancel()
-        elif self._agent is not None:
-            self._session.state = State.CLOSING if deleted else State.STOPPING
-            self._host.tasks.spawn(self._agent.stop(flush=False), f"stop-{self.key}")
-            self._host.tasks.spawn(self._await_exit(self._agent, self._session.epoch), f"exit-{self.key}")
         else:
             self._session.state = State.CLOSED if deleted else self._session.rest()
             self._host.cancel_acquire(self)
@@ -186,12 +170,12 @@ class Actor:
         before = self.state
         effects = self._session.handle(event)
         if self.state is not before:
-            if self.state is State.IDLE:
+            if self.state in BETWEEN_TURNS:
                 self.idle_since = asyncio.get_running_loop().time()
             self._host.changed(self)
         if isinstance(event, ev.ProcessExited) and before not in {State.STOPPING, State.CLOSING}:
             self._host.stats.counts["crashed"] += 1
-            self._tell("session_crashed", state=before.value)
+            self._process.tell("session_crashed", state=before.value)
         for effect in effects:
             self._do(effect)
 
@@ -202,19 +186,17 @@ class Actor:
             case ev.CancelAcquire():
                 self._host.cancel_acquire(self)
             case ev.ReleaseSlot():
-                if self._agent is not None:
-                    self._account(self._agent)
-                self._agent = None
-                self._profile = None
-                self.released.set()
+                self._process.drop()
                 self._host.release(self)
             case ev.StartProcess():
-                self._start(effect.epoch)
+                turn = self._pending[self._session.current or ""]
+                self._process.start(effect.epoch, turn.input, resumable=self._session.resumable)
             case ev.SendTurn():
                 self._send(self._pending[effect.turn])
             case ev.UndoTurn():
-                assert self._agent is not None
-                self._host.tasks.spawn(self._undo(self._agent, effect.turn, self._session.epoch), f"undo-{effect.turn}")
+                agent = self._process.agent
+                assert agent is not None
+                self._host.tasks.spawn(self._undo(agent, effect.turn, self._session.epoch), f"undo-{effect.turn}")
             case ev.StopProcess():
                 self._stop(effect.reason)
             case ev.RefuseTurn():
@@ -224,107 +206,56 @@ class Actor:
             case _:
                 assert_never(effect)
 
-    # Which process a turn needs
-
-    def _needs(self, turn: Turn) -> tuple[Profile, list[Message]]:
-        system = self.record.system if turn.input.system is None else turn.input.system
-        history = turn.input.history
-        if history is None or same_history(self.record.history, history):
-            return Profile(turn.input.model, system), self.record.history
-        return Profile(turn.input.model, system), list(history)
-
     def _fits(self, turn_id: str) -> bool:
-        profile, history = self._needs(self._pending[turn_id])
-        alive = self._agent is not None and self._agent.alive
-        return alive and profile == self._profile and (history is self._context or same_history(history, self._context))
+        return self._process.fits(self._pending[turn_id].input, parked=self._session.parked)
 
     # Doing
 
-    def _start(self, epoch: int) -> None:
-        turn = self._pending[self._session.current or ""]
-        self._profile, self._context = self._needs(turn)
-        own_history = self._context is self.record.history
-        if not self._session.resumable:
-            self._start_kind = StartKind.COLD
-        else:
-            self._start_kind = StartKind.RESUMED if own_history else StartKind.FORKED
-        launch = Launch(
-            self.record.place,
-            self._profile,
-            self.record.binding if own_history else None,
-            tuple(self._context),
-            self._recall,
-        )
-        self._starting = self._host.tasks.spawn(self._host.launcher.start(launch), f"start-{self.key}")
-        self._starting_epoch = epoch
-        self._starting.add_done_callback(self._started)
-
-    async def _recall(self) -> list[Entry]:
-        binding = self.record.binding
-        return [] if binding is None else await self._host.store.transcript(self.key, binding.cli_session_id)
-
-    def _started(self, task: asyncio.Task[Agent]) -> None:
-        self._starting, epoch = None, self._starting_epoch
-        error = None if task.cancelled() else task.exception()
-        if task.cancelled() or error is not None:
-            self._start_error = None if error is None else _own(error)
-            self.post(ev.StartFailed(epoch))
-            return
-        self._agent = task.result()
-        self._cost_seen = 0.0
-        self.released.clear()
-        self.record.place = self._agent.place
-        kind, origin = self._start_kind or StartKind.COLD, self._agent.origin
-        if origin is Origin.SPARE and kind is StartKind.COLD:
-            kind = self._start_kind = StartKind.WARM
-        self._host.stats.counts["resumed" if kind is StartKind.RESUMED else "started"] += 1
-        if kind is StartKind.RESUMED and origin is not Origin.TRANSCRIPT:
-            self._host.stats.counts["rebuilt"] += 1
-        name = "session_resumed" if kind is StartKind.RESUMED else "session_created"
-        self._tell(name, start=kind.value, origin=origin.value)
-        self._host.tasks.spawn(self._await_exit(self._agent, epoch), f"exit-{self.key}", detached=True)
-        if self.state in {State.STOPPING, State.CLOSING}:  # it was too late to cancel the start
-            self._host.tasks.spawn(self._agent.stop(flush=False), f"stop-{self.key}")
-        self.post(ev.ProcessReady(epoch))
-
-    async def _await_exit(self, agent: Agent, epoch: int) -> None:
-        stderr = await agent.exited()
-        if self._committing is not None:
-            await asyncio.wait({self._committing})  # a complete answer is kept, whatever becomes of its process
-        self._tell("process_exited", pid=agent.pid, stderr=stderr[-300:] or None)
-        self.post(ev.ProcessExited(epoch))
-
     def _send(self, turn: Turn) -> None:
-        assert self._agent is not None
-        turn.start = self._start_kind or StartKind.LIVE
-        self._start_kind = None
+        agent, standing, epoch = self._process.agent, self._process.standing, self._session.epoch
+        assert agent is not None
+        assert standing is not None
+        back = standing.way_back(needs(self.record, turn.input)[1]) or []
+        standing.go_back(back)
+        turn.start = self._process.take_kind(StartKind.FORKED if back else StartKind.LIVE)
         turn.sent_at = asyncio.get_running_loop().time()
         if turn.start is StartKind.LIVE:
             self._host.stats.counts["reused"] += 1
-            self._tell("session_reused", request_id=turn.mark.request_id)
+            self._process.tell("session_reused", request_id=turn.mark.request_id)
         turn.stream.put(TurnStarted(turn.start))
-        self._spawn_for(turn, self._session.epoch, self._run(turn, self._agent, self._session.epoch), "turn")
+        try:
+            content = content_of(turn.input.new, standing.context)
+        except InvalidRequest as error:
+            self._emitted(turn, epoch, TurnFailed(error))
+            return
+        turn.input = replace(turn.input, new=Message("user", content))
+        if not self._session.parked:
+            standing.marks.append((turn.id, len(standing.context)))
+        self._spawn_for(turn, epoch, self._run(turn, agent, standing.context, back, epoch), "turn")
 
     def _spawn_for(self, turn: Turn, epoch: int, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start what a turn needs done; if that fails, so does the turn."""
 
         def done(task: asyncio.Task[None]) -> None:
-            if self._committing is task:
-                self._committing = None
+            if self._process.committing is task:
+                self._process.committing = None
             if not task.cancelled() and (error := task.exception()) is not None:
-                self._emitted(turn, epoch, TurnFailed(_own(error)))
+                self._emitted(turn, epoch, TurnFailed(own_error(error)))
 
         task = self._host.tasks.spawn(work, f"{name}-{turn.id}")
         task.add_done_callback(done)
         return task
 
-    async def _run(self, turn: Turn, agent: Agent, epoch: int) -> None:
-        """Record the turn, send it, and watch over it."""
-        began = self.record.began(turn, agent, epoch=epoch, tenant=self._host.tenant, context=self._context)
+    async def _run(self, turn: Turn, agent: Agent, context: list[Message], back: list[str], epoch: int) -> None:
+        """Record the turn, send it, and watch over it. `back` are turns to take back first."""
+        began = self.record.began(turn, agent, epoch=epoch, context=context)
         await self._host.store.begin(began)
+        if back and not await agent.rewind(back):
+            raise ProcessDied("The conversation could not be taken back; send the request again.", retry_after=1)
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
-        agent.send(turn.id, turn.input.new.content, lambda event: self._emitted(turn, epoch, event))
+        asked = turn.input
+        agent.send(turn.id, asked.new.content, asked.options, lambda event: self._emitted(turn, epoch, event))
         overdue = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
         if overdue is not None:
             self.cut(turn.id, overdue)
@@ -332,14 +263,14 @@ class Actor:
     def _emitted(self, turn: Turn, epoch: int, event: TurnEvent) -> None:
         if epoch != self._session.epoch or self._session.current != turn.id or self.state is not State.BUSY:
             return
-        if self._committing is not None:
+        if self._process.committing is not None:
             return  # the answer is complete: nothing that its process still says changes that
         now = asyncio.get_running_loop().time()
         if isinstance(event, TurnCompleted):
-            self._committing = self._spawn_for(turn, epoch, self._commit(turn, epoch, event), "commit")
+            self._process.committing = self._spawn_for(turn, epoch, self._commit(turn, epoch, event), "commit")
         elif isinstance(event, TurnFailed):
             self._host.stats.counts["failed"] += 1
-            self._tell("turn_failed", request_id=turn.mark.request_id, code=event.error.code)
+            self._process.tell("turn_failed", request_id=turn.mark.request_id, code=event.error.code)
             self._fail(turn, event.error)
             self.post(ev.TurnBroken(epoch))
         else:
@@ -351,52 +282,49 @@ class Actor:
 
     async def _commit(self, turn: Turn, epoch: int, event: TurnCompleted) -> None:
         """Store the answer, and only then tell the client that it is complete."""
-        agent = self._agent
+        process = self._process
+        agent, standing = process.agent, process.standing
         assert agent is not None
-        assert self._profile is not None
-        self._account(agent)
-        history = [*self._context, turn.input.new, *event.messages]
-        done = self.record.completed(turn, event, agent, epoch=epoch, profile=self._profile, history=history)
+        assert standing is not None
+        process.account(agent)
+        history = [*standing.context, turn.input.new, *event.messages]
+        done = self.record.completed(turn, event, agent, epoch=epoch, profile=standing.profile, history=history)
         if not await self._host.store.complete(done):
             raise ConversationDeleted("The conversation was deleted.")
-        self._committing = None
+        process.committing = None
         agent.note_stored(len(done.entries))
         self._session.resumable = True
-        self._context = history
+        standing.context = history
         self.record.apply(done, turn, history)
         self._host.stats.counts["turns"] += 1
         self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
         self._end(turn, event)
-        self.post(ev.TurnFinished(epoch))
-
-    def _account(self, agent: Agent) -> None:
-        """Add what the process has spent since the last time."""
-        self.record.cost_usd += agent.cost_usd - self._cost_seen
-        self._cost_seen = agent.cost_usd
+        self.post(ev.TurnFinished(epoch, parked=event.stop_reason == "tool_use"))
+        if not agent.alive:
+            self.post(ev.StopWanted(StopReason.DIRTY))
 
     async def _undo(self, agent: Agent, turn_id: str, epoch: int) -> None:
         clean = await agent.undo(turn_id)
-        self._account(agent)
+        self._process.account(agent)
         if not clean:
-            self._tell("turn_not_undone", turn=turn_id)
+            self._process.tell("turn_not_undone", turn=turn_id)
+        elif self._process.standing is not None:
+            self._process.standing.undone(turn_id)
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
 
     def _stop(self, reason: StopReason) -> None:
         name = _COUNTED.get(reason)
         if name is not None:
             self._host.stats.counts[name] += 1
-        self._tell(f"session_{name or 'stopping'}", reason=reason.value)
-        if self._agent is not None:
-            flush = reason not in {StopReason.DELETED, StopReason.DIRTY}
-            self._host.tasks.spawn(self._agent.stop(flush=flush), f"stop-{self.key}")
-        elif self._starting is not None and not self._starting.cancelling():
-            self._starting.cancel()
+        self._process.tell(f"session_{name or 'stopping'}", reason=reason.value)
+        # A parked process would wait for its calls; all that matters of it is stored.
+        self._process.stop(flush=reason not in {StopReason.DELETED, StopReason.DIRTY} and not self._session.parked)
 
     def _refuse(self, turn_id: str, why: Refusal) -> None:
         turn = self._pending[turn_id]
-        own = self._start_error if why is Refusal.START_FAILED else self._cut_errors.get(turn_id)
+        own = self._process.start_error if why is Refusal.START_FAILED else self._cut_errors.get(turn_id)
         error = own or refusal_error(why)
-        self._tell("turn_refused", request_id=turn.mark.request_id, why=why.value, code=error.code)
+        self._process.tell("turn_refused", request_id=turn.mark.request_id, why=why.value, code=error.code)
         self._fail(turn, error)
 
     def _fail(self, turn: Turn, error: GatewayError) -> None:
@@ -409,9 +337,6 @@ class Actor:
         self._cut_errors.pop(turn.id, None)
         turn.stream.put(event)
 
-    def _tell(self, event: str, **details: object) -> None:
-        _log.info(event, conversation_id=self.record.conversation_id, **({"pid": self.pid} | details))
-
 
 _COUNTED = {
     StopReason.IDLE: "culled",
@@ -419,12 +344,3 @@ _COUNTED = {
     StopReason.MEMORY: "too_large",
     StopReason.HIBERNATED: "hibernated",
 }
-
-
-def _own(error: BaseException) -> GatewayError:
-    """What a client is told of it; the log has the rest of what nobody foresaw."""
-    return error if isinstance(error, GatewayError) else _defect()
-
-
-def _defect() -> GatewayError:
-    return GatewayError("A defect of the gateway ended the turn; its log says more.")

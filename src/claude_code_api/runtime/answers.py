@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import (
     AnswerStarted,
     Block,
@@ -43,42 +44,42 @@ class _Once:
 
 
 class Answers:
-    """Lives on one event loop. `tenant` is whose keys these are; `delivered` is told the conversation and the turn of a
-    replay that arrived."""
+    """Lives on one event loop. `delivered` is told the conversation and the turn of a replay that arrived."""
 
-    def __init__(self, store: Store, tasks: Tasks, tenant: str, delivered: Callable[[str, str], None]) -> None:
+    def __init__(self, store: Store, tasks: Tasks, delivered: Callable[[Address, str], None]) -> None:
         self._store = store
         self._tell_delivered = delivered
         self._tasks = tasks
-        self._tenant = tenant
-        self._once: dict[str, _Once] = {}
+        self._once: dict[tuple[str, str], _Once] = {}
 
-    async def once(self, mark: RequestMark, run: Callable[[], Awaitable[Running]]) -> Ticket:
-        """Run a request, join the one with its key, or give the answer that this one had.
+    async def once(self, tenant: str, mark: RequestMark, run: Callable[[], Awaitable[Running]]) -> Ticket:
+        """Run a request, join the tenant's one with its key, or give the answer that this one had.
 
         Raises IdempotencyKeyReused when the key came with another request, and what `run` raises.
         """
         key = mark.idempotency_key
         assert key is not None
-        once = self._once.get(key)
+        once = self._once.get((tenant, key))
         if once is None:
-            once = _Once(mark.fingerprint, self._tasks.spawn(self._find_or_run(key, mark, run), f"once-{key}"))
-            self._once[key] = once
+            running = self._tasks.spawn(self._find_or_run(tenant, key, mark, run), f"once-{key}")
+            once = self._once[tenant, key] = _Once(mark.fingerprint, running)
         _check(once.fingerprint, mark.fingerprint)
         once.waiting += 1
         try:
-            running = await asyncio.shield(once.running)
+            shared = await asyncio.shield(once.running)
         except asyncio.CancelledError:
             once.waiting -= 1
             if not once.waiting:
                 once.running.add_done_callback(_cut_unread)
             raise
-        return Ticket(running)
+        return Ticket(shared)
 
-    async def _find_or_run(self, key: str, mark: RequestMark, run: Callable[[], Awaitable[Running]]) -> Running:
+    async def _find_or_run(
+        self, tenant: str, key: str, mark: RequestMark, run: Callable[[], Awaitable[Running]]
+    ) -> Running:
         with contextlib.ExitStack() as over:
-            over.callback(self._once.pop, key)
-            stored = await self._store.keyed_answer(self._tenant, key, since=time.time() - KEPT_S)
+            over.callback(self._once.pop, (tenant, key))
+            stored = await self._store.keyed_answer(tenant, key, since=time.time() - KEPT_S)
             if stored is not None:
                 _check(stored.fingerprint, mark.fingerprint)
             running = await run() if stored is None else self.replay(stored)
@@ -98,7 +99,7 @@ class Answers:
             stream=stream,
             replayed=True,
             cut=lambda: None,
-            delivered=lambda: self._tell_delivered(stored.conversation_id, stored.turn_id),
+            delivered=lambda: self._tell_delivered(Address(stored.tenant, stored.conversation_id), stored.turn_id),
         )
 
 

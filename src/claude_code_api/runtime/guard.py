@@ -49,9 +49,9 @@ class Guard:
         except BrokenPipeError:
             log.error("guard_lost", consequence="a kill -9 of the server would leave its children running")
 
-    def close(self) -> None:
-        """Let the guard go; it stops whatever is still listed. Blocks for a moment."""
+    def close(self) -> bool:
+        """Let the guard go; it stops whatever is still there. False when it was lost before. Blocks for a moment."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.wait(timeout=10)
+        return self._process.wait(timeout=10) == 0

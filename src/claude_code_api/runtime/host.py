@@ -27,7 +27,6 @@ class Host(Protocol):
     limits: Limits
     stats: Stats
     store: Store
-    tenant: str
     tasks: Tasks
 
     def acquire(self, actor: Actor) -> None:

@@ -17,7 +17,8 @@ import structlog
 from claude_code_api.core import events as ev
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.events import StopReason
-from claude_code_api.core.session import WITH_PROCESS, State
+from claude_code_api.core.identity import Address
+from claude_code_api.core.session import BETWEEN_TURNS, WITH_PROCESS, State
 from claude_code_api.core.turn import TurnInput
 from claude_code_api.errors import ConversationInUse, ConversationNotFound, ShuttingDown
 from claude_code_api.runtime.actor import Actor
@@ -54,9 +55,10 @@ class ManagerSettings:
 
 
 class SessionManager:
-    """The registry of conversations and the keeper of the process limit. Lives on one event loop."""
+    """The registry of conversations and the keeper of the process limit. Lives on one event loop.
 
-    tenant = "default"
+    A request names a tenant, and finds only what is this tenant's.
+    """
 
     def __init__(self, launcher: AgentLauncher, store: Store, settings: ManagerSettings, limits: Limits) -> None:
         self.launcher = launcher
@@ -66,10 +68,10 @@ class SessionManager:
         self.stats = Stats()
         self.tasks = Tasks()
         self.aftermath = Aftermath(store, self.tasks)
-        self._answers = Answers(store, self.tasks, self.tenant, self._note_delivered)
-        self._placed: dict[str, Running] = {}
-        self._loading: dict[str, asyncio.Event] = {}
-        self._actors: dict[str, Actor] = {}
+        self._answers = Answers(store, self.tasks, self._note_delivered)
+        self._placed: dict[Address, Running] = {}
+        self._loading: dict[Address, asyncio.Event] = {}
+        self._actors: dict[Address, Actor] = {}
         self._by_key: dict[str, Actor] = {}
         self.slots = Slots(
             launcher,
@@ -78,7 +80,7 @@ class SessionManager:
             max_waiting=settings.max_waiting,
             wait_s=settings.slot_wait_s,
         )
-        self._deleting: dict[str, asyncio.Event] = {}
+        self._deleting: dict[Address, asyncio.Event] = {}
         self._draining = False
         self._quiet = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,44 +92,48 @@ class SessionManager:
 
     # For requests
 
-    async def submit(self, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark) -> Ticket:
-        """Take a turn for a conversation, a new one when the id is None or unknown.
+    async def submit(
+        self, tenant: str, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark
+    ) -> Ticket:
+        """Take a turn for a tenant's conversation, a new one when the id is None or unknown.
 
         A request that came before gets the answer that it had: by its Idempotency-Key, or because that answer is the
         conversation's last and never reached anybody. Raises ShuttingDown, StoreUnavailable or IdempotencyKeyReused.
         """
 
         async def run() -> Running:
-            return await self._place(conversation_id, turn_input, mark)
+            return await self._place(tenant, conversation_id, turn_input, mark)
 
-        return Ticket(await run()) if mark.idempotency_key is None else await self._answers.once(mark, run)
+        return Ticket(await run()) if mark.idempotency_key is None else await self._answers.once(tenant, mark, run)
 
-    async def _place(self, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark) -> Running:
+    async def _place(
+        self, tenant: str, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark
+    ) -> Running:
         requested_at = asyncio.get_running_loop().time()
-        actor = await self._actor_for(conversation_id, turn_input)
+        actor = await self._actor_for(tenant, conversation_id, turn_input)
         if conversation_id is not None and mark.idempotency_key is None:
             if (again := await self._answered_before(actor, mark)) is not None:
                 return again
-            actor = await self._actor_for(conversation_id, turn_input)
+            actor = await self._actor_for(tenant, conversation_id, turn_input)
         turn = Turn(turn_input, mark, requested_at)
         actor.request(turn)
-        name = actor.record.conversation_id
+        address = actor.record.address
         running = Running(
-            conversation_id=name,
+            conversation_id=address.conversation_id,
             turn_id=turn.id,
             fingerprint=mark.fingerprint,
             created_at=turn.created_at,
             stream=turn.stream,
             replayed=False,
             cut=lambda: actor.cut(turn.id),
-            delivered=lambda: self._note_delivered(name, turn.id),
+            delivered=lambda: self._note_delivered(address, turn.id),
         )
-        self._placed[name] = running
+        self._placed[address] = running
         return running
 
     async def _answered_before(self, actor: Actor, mark: RequestMark) -> Running | None:
         """The turn of the same request whose client left: its answer is complete, or about to be stored."""
-        placed = self._placed.get(actor.record.conversation_id)
+        placed = self._placed.get(actor.record.address)
         left = placed is not None and not placed.readers and not placed.stream.ended
         if placed is not None and left and placed.fingerprint == mark.fingerprint:
             return placed
@@ -142,124 +148,127 @@ class SessionManager:
             self.changed(actor)  # nothing may be under way in it
         return None if stored is None else self._answers.replay(stored)
 
-    async def _actor_for(self, conversation_id: str | None, turn_input: TurnInput) -> Actor:
+    async def _actor_for(self, tenant: str, conversation_id: str | None, turn_input: TurnInput) -> Actor:
         if conversation_id is None and turn_input.history and self.settings.lineage:
             held = lineage(turn_input.system or "", turn_input.history)
-            found = await self.store.find(self.tenant, held)
+            found = await self.store.find(tenant, held)
             if found is not None:
-                actor = await self._find_or_make(found)
+                actor = await self._find_or_make(Address(tenant, found))
                 if actor.at_rest and lineage(actor.record.system, actor.record.history) == held:
                     return actor
                 self.changed(actor)  # somebody else was faster: what it holds or does now is theirs
-        return await self._find_or_make(conversation_id)
+        if conversation_id is None:
+            return self._actor_at(Address(tenant, f"conv_{uuid.uuid4().hex}"), None)
+        return await self._find_or_make(Address(tenant, conversation_id))
 
-    def _note_delivered(self, conversation_id: str, turn_id: str) -> None:
-        actor = self._actors.get(conversation_id)
+    def _note_delivered(self, address: Address, turn_id: str) -> None:
+        actor = self._actors.get(address)
         if actor is not None:
             actor.record.note_delivered(turn_id)
         self.aftermath.delivered(turn_id)
 
-    async def _find_or_make(self, conversation_id: str | None) -> Actor:
+    async def _find_or_make(self, address: Address) -> Actor:
         stored = None
-        if conversation_id is None:
-            conversation_id = f"conv_{uuid.uuid4().hex}"
-        else:
-            while (loading := self._loading.get(conversation_id)) is not None:
-                await loading.wait()
-            if conversation_id not in self._actors:
-                self._loading[conversation_id] = loaded = asyncio.Event()
-                try:
-                    stored = await self._load(conversation_id)
-                finally:
-                    del self._loading[conversation_id]
-                    loaded.set()
+        while (loading := self._loading.get(address)) is not None:
+            await loading.wait()
+        if address not in self._actors:
+            self._loading[address] = loaded = asyncio.Event()
+            try:
+                stored = await self._load(address)
+            finally:
+                del self._loading[address]
+                loaded.set()
+        return self._actor_at(address, stored)
+
+    def _actor_at(self, address: Address, stored: StoredConversation | None) -> Actor:
         if self._draining:
             raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
-        actor = self._actors.get(conversation_id)
+        actor = self._actors.get(address)
         if actor is None:
             actor = Actor(
-                conversation_id,
+                address,
                 self,
                 stored,
                 interactive=self.settings.interactive,
                 max_waiting=self.settings.max_queued_turns,
             )
-            self._actors[conversation_id] = self._by_key[actor.key] = actor
+            self._actors[address] = self._by_key[actor.key] = actor
             self.stats.counts["created"] += stored is None
         return actor
 
-    async def _load(self, conversation_id: str) -> StoredConversation | None:
+    async def _load(self, address: Address) -> StoredConversation | None:
         """What is stored, once no deletion is under way: one that begins meanwhile makes what was read stale."""
         while True:
-            stored = await self.store.load(self.tenant, conversation_id)
-            if (deletion := self._deleting.get(conversation_id)) is None:
+            stored = await self.store.load(*address)
+            if (deletion := self._deleting.get(address)) is None:
                 if stored is not None and stored.unread and self.aftermath.is_delivered(stored.unread.turn_id):
                     return replace(stored, unread=None)
                 return stored
             await deletion.wait()
 
-    async def get(self, conversation_id: str) -> SessionView:
+    async def get(self, address: Address) -> SessionView:
         """Describe a conversation. Raises ConversationNotFound or StoreUnavailable."""
-        actor = self._actors.get(conversation_id)
+        actor = self._actors.get(address)
         if actor is not None:
             return view_of_actor(actor)
-        stored = await self.store.summary(self.tenant, conversation_id)
+        stored = await self.store.summary(*address)
         if stored is None:
-            raise _not_found(conversation_id)
+            raise _not_found(address)
         return view_of_stored(stored)
 
-    async def page(self, *, after: str | None, limit: int) -> list[SessionView]:
-        """Describe conversations, the newest first; `after` is the id that the page follows.
+    async def page(self, tenant: str, *, after: str | None, limit: int) -> list[SessionView]:
+        """Describe a tenant's conversations, the newest first; `after` is the id that the page follows.
 
         Raises ConversationNotFound or StoreUnavailable.
         """
         place = None
         if after is not None:
-            view = await self.get(after)
+            view = await self.get(Address(tenant, after))
             place = (view.created_at, after)
-        stored = await self.store.page(self.tenant, before=place, limit=limit)
+        stored = await self.store.page(tenant, before=place, limit=limit)
         views = {one.conversation_id: view_of_stored(one) for one in stored}
         last = (stored[-1].created_at, stored[-1].conversation_id) if len(stored) == limit else (0.0, "")
-        for name, actor in self._actors.items():
-            if last <= (actor.record.created_at, name) and (place is None or (actor.record.created_at, name) < place):
-                views[name] = view_of_actor(actor)
+        for address, actor in self._actors.items():
+            at = (actor.record.created_at, address.conversation_id)
+            if address.tenant == tenant and last <= at and (place is None or at < place):
+                views[address.conversation_id] = view_of_actor(actor)
         return sorted(views.values(), key=lambda view: (view.created_at, view.conversation_id), reverse=True)[:limit]
 
-    async def hibernate(self, conversation_id: str) -> SessionView:
+    async def hibernate(self, address: Address) -> SessionView:
         """Stop a conversation's process and keep the conversation; returns when the process is gone.
 
         Raises ConversationNotFound, ConversationInUse during a turn, or StoreUnavailable.
         """
-        actor = self._actors.get(conversation_id)
+        actor = self._actors.get(address)
         if actor is not None:
-            if actor.state not in {State.IDLE, State.STOPPING}:
+            if actor.state not in BETWEEN_TURNS | {State.STOPPING}:
                 raise ConversationInUse("A turn runs on this conversation; hibernate it between turns.", retry_after=2)
             actor.post(ev.StopWanted(StopReason.HIBERNATED))
             await actor.released.wait()
-        return await self.get(conversation_id)
+        return await self.get(address)
 
-    async def delete(self, conversation_id: str, *, unless_used_since: float | None = None) -> None:
+    async def delete(self, address: Address, *, unless_used_since: float | None = None) -> None:
         """Forget a conversation; returns when its process is gone, and its rows and files.
 
         The id is free then. With `unless_used_since`, one that was used later or is at work is left alone.
         Raises ConversationNotFound or StoreUnavailable.
         """
-        while (other := self._deleting.get(conversation_id)) is not None:
+        while (other := self._deleting.get(address)) is not None:
             await other.wait()
-        self._deleting[conversation_id] = done = asyncio.Event()
+        self._deleting[address] = done = asyncio.Event()
         try:
-            stored = await self.store.summary(self.tenant, conversation_id)
-            actor = self._actors.get(conversation_id)
+            stored = await self.store.summary(*address)
+            actor = self._actors.get(address)
             if unless_used_since is not None and (
                 (actor is not None and not actor.at_rest)
                 or (stored is not None and stored.last_used_at >= unless_used_since)
             ):
                 return
-            self._actors.pop(conversation_id, None)
+            self._actors.pop(address, None)
             record = actor.record if actor is not None else Record.of(stored) if stored is not None else None
             if record is None:
-                raise _not_found(conversation_id)
-            log.info("session_deleted", conversation_id=conversation_id, pid=actor.pid if actor else None)
+                raise _not_found(address)
+            log.info("session_deleted", **address._asdict(), pid=actor.pid if actor else None)
             self.stats.counts["deleted"] += 1
             if actor is not None:
                 actor.post(ev.Deleted())
@@ -268,23 +277,23 @@ class SessionManager:
             if record.place is not None:
                 await asyncio.to_thread(self.launcher.forget, record.place)
         finally:
-            del self._deleting[conversation_id]
+            del self._deleting[address]
             done.set()
 
     async def delete_unused(self, moment: float) -> None:
-        """Delete the conversations that were last used before then, but for those that are at work."""
-        seen: set[str] = set()
-        while names := set(await self.store.unused_since(self.tenant, moment, limit=100)) - seen:
-            seen |= names
-            for name in names:
+        """Delete the conversations of all tenants that were last used before then, but for those that are at work."""
+        seen: set[Address] = set()
+        while found := set(await self.store.unused_since(moment, limit=100)) - seen:
+            seen |= found
+            for address in found:
                 with contextlib.suppress(ConversationNotFound):
-                    await self.delete(name, unless_used_since=moment)
+                    await self.delete(address, unless_used_since=moment)
 
     # For /stats
 
     async def census(self) -> dict[str, int]:
-        """How many conversations are in each state; those without a process are counted in the store."""
-        stored = await self.store.count(self.tenant)
+        """How many conversations of all tenants are in each state; those without a process are counted in the store."""
+        stored = await self.store.count()
         counts = dict.fromkeys((state.value for state in State), 0)
         for actor in self._by_key.values():
             counts[actor.state.value] += 1
@@ -318,9 +327,9 @@ class SessionManager:
         if self._by_key.get(actor.key) is not actor:
             return
         del self._by_key[actor.key]
-        if self._actors.get(actor.record.conversation_id) is actor:
-            del self._actors[actor.record.conversation_id]
-            self._placed.pop(actor.record.conversation_id, None)
+        if self._actors.get(actor.record.address) is actor:
+            del self._actors[actor.record.address]
+            self._placed.pop(actor.record.address, None)
         place = actor.record.place
         if not actor.kept and place is not None and actor.state is not State.CLOSED:
             self.tasks.spawn(asyncio.to_thread(self.launcher.forget, place), f"forget-{place}")
@@ -331,7 +340,7 @@ class SessionManager:
         """Stop the processes that had nothing to do for so long."""
         oldest = asyncio.get_running_loop().time() - seconds
         for actor in self._live():
-            if actor.state is State.IDLE and actor.idle_since <= oldest:
+            if actor.state in BETWEEN_TURNS and actor.idle_since <= oldest:
                 actor.post(ev.StopWanted(StopReason.IDLE))
 
     def pids(self) -> list[int]:
@@ -379,5 +388,5 @@ class SessionManager:
         await self.tasks.drain()
 
 
-def _not_found(conversation_id: str) -> ConversationNotFound:
-    return ConversationNotFound(f"There is no conversation {conversation_id!r}.", param="conversation_id")
+def _not_found(address: Address) -> ConversationNotFound:
+    return ConversationNotFound(f"There is no conversation {address.conversation_id!r}.", param="conversation_id")

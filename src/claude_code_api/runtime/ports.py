@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
-from claude_code_api.core.turn import Block, Message, StartKind, TurnCompleted, TurnEvent, Usage
+from claude_code_api.core.identity import Address
+from claude_code_api.core.keys import ApiKey
+from claude_code_api.core.turn import Block, Message, Options, StartKind, Tool, TurnCompleted, TurnEvent, Usage
 
 Emit: TypeAlias = Callable[[TurnEvent], None]
 
@@ -22,10 +24,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What only a launch can set. Turns with equal profiles can share a process."""
+    """What only a launch can set. Turns with equal profiles can share a process.
+
+    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as canonical JSON text.
+    """
 
     model: str
     system: str = ""
+    name: str = "chat"
+    schema: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,12 @@ class Launch:
 
     With a `binding`, the CLI's own transcript is resumed at its leaf; `recall` fetches the stored copy, for when the
     one on the disk is not whole. Without either, `history` is written as a new transcript first; with no history at
-    all the conversation is empty.
+    all the conversation is empty. `tools` are the client's, for the first turn.
     """
 
     place: str | None
     profile: Profile
+    tools: tuple[Tool, ...]
     binding: Binding | None
     history: tuple[Message, ...]
     recall: Callable[[], Awaitable[Sequence[Entry]]]
@@ -100,8 +108,15 @@ class Agent(Protocol):
         """When it last said anything, on the event loop's clock."""
         ...
 
-    def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
-        """Send a user message; `emit` is called with each event until TurnCompleted or TurnFailed."""
+    def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:
+        """Send a user message, or the results of open tool calls.
+
+        `emit` is called with each event until TurnCompleted or TurnFailed.
+        """
+        ...
+
+    async def rewind(self, turns: Sequence[str]) -> bool:
+        """Take back completed turns that were sent to this process, the newest first; False when that did not work."""
         ...
 
     @property
@@ -179,6 +194,7 @@ class StoredConversation:
     """
 
     key: str
+    tenant: str
     conversation_id: str
     place: str
     binding: Binding | None
@@ -199,6 +215,7 @@ class StoredAnswer:
     """A completed turn, as its client got it or should have got it."""
 
     turn_id: str
+    tenant: str
     conversation_id: str
     fingerprint: str
     start: StartKind
@@ -275,8 +292,8 @@ class Store(Protocol):
         """
         ...
 
-    async def count(self, tenant: str) -> int:
-        """How many conversations there are with a completed turn."""
+    async def count(self) -> int:
+        """How many conversations there are with a completed turn, of all tenants."""
         ...
 
     async def find(self, tenant: str, lineage: str) -> str | None:
@@ -321,10 +338,18 @@ class Store(Protocol):
         """Forget a conversation, with its turns, answers and transcripts."""
         ...
 
-    async def unused_since(self, tenant: str, moment: float, *, limit: int) -> list[str]:
-        """The ids of conversations that were last used before then, the longest unused first."""
+    async def unused_since(self, moment: float, *, limit: int) -> list[Address]:
+        """The conversations of all tenants that were last used before then, the longest unused first."""
         ...
 
     async def forget_keys(self, moment: float) -> None:
         """Forget idempotency keys that were recorded before then."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Where API keys are kept."""
+
+    async def keys(self) -> Sequence[ApiKey]:
+        """Every key, revoked and expired ones included. Raises errors.StoreUnavailable."""
         ...

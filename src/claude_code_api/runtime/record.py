@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass, field
 
 from claude_code_api.core.conversation import lineage
+from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import Message, TurnCompleted, Usage
 from claude_code_api.runtime.host import Turn
 from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTurn, Profile, StoredConversation, Unread
@@ -16,6 +17,7 @@ from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTu
 class Record:
     """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too."""
 
+    tenant: str
     conversation_id: str
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     place: str | None = None
@@ -35,6 +37,7 @@ class Record:
     def of(cls, stored: StoredConversation) -> Record:
         """The record of a conversation that comes back."""
         return cls(
+            tenant=stored.tenant,
             conversation_id=stored.conversation_id,
             key=stored.key,
             place=stored.place,
@@ -51,15 +54,20 @@ class Record:
             unread=stored.unread,
         )
 
+    @property
+    def address(self) -> Address:
+        """Where the conversation is found."""
+        return Address(self.tenant, self.conversation_id)
+
     def note_delivered(self, turn_id: str) -> None:
         """An answer reached its client."""
         if self.unread is not None and self.unread.turn_id == turn_id:
             self.unread = None
 
-    def began(self, turn: Turn, agent: Agent, *, epoch: int, tenant: str, context: list[Message]) -> BeganTurn:
+    def began(self, turn: Turn, agent: Agent, *, epoch: int, context: list[Message]) -> BeganTurn:
         """What to store before the turn is sent. A `context` that is not the history replaces it."""
         return BeganTurn(
-            tenant=tenant,
+            tenant=self.tenant,
             key=self.key,
             conversation_id=self.conversation_id,
             place=agent.place,

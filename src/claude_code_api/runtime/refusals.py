@@ -1,4 +1,4 @@
-"""What a client is told when its turn was refused."""
+"""What a client is told when its turn was refused, or could not be carried out."""
 
 from __future__ import annotations
 
@@ -43,3 +43,13 @@ def refusal_error(why: Refusal) -> GatewayError:
                 "request again.",
                 retry_after=1,
             )
+
+
+def own_error(error: BaseException) -> GatewayError:
+    """What a client is told of it; the log has the rest of what nobody foresaw."""
+    return error if isinstance(error, GatewayError) else defect()
+
+
+def defect() -> GatewayError:
+    """What nobody foresaw."""
+    return GatewayError("A defect of the gateway ended the turn; its log says more.")

@@ -13,11 +13,15 @@ import structlog
 from claude_code_api.core import events as ev
 from claude_code_api.core.events import StopReason
 from claude_code_api.core.pool import Decision, SlotPool
-from claude_code_api.core.session import WITH_PROCESS, State
+from claude_code_api.core.session import BETWEEN_TURNS, WITH_PROCESS, State
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.ports import AgentLauncher
 
 log = structlog.get_logger(__name__)
+
+
+_PARKED_S = 10.0
+"""How long a session whose client runs tools is not stopped to make room: it usually comes back at once."""
 
 
 class Slots:
@@ -32,6 +36,7 @@ class Slots:
         self._wait_s = wait_s
         self._pool = SlotPool(most, max_waiting)
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._parked: dict[str, asyncio.TimerHandle] = {}
         self._too_large: set[int] = set()
         self._closed = False
 
@@ -80,6 +85,8 @@ class Slots:
 
     def changed(self, actor: Actor) -> None:
         """Keep the pool's view of an actor with a process true."""
+        if actor.state is State.PARKED and actor.key not in self._parked:
+            self._parked[actor.key] = asyncio.get_running_loop().call_later(_PARKED_S, self._no_longer_spared, actor)
         if actor.state is State.IDLE:
             self._carry_out(self._pool.mark_idle(actor.key))
             self._stop_too_large(actor)
@@ -101,8 +108,13 @@ class Slots:
             self._stop_too_large(actor)
 
     def _stop_too_large(self, actor: Actor) -> None:
-        if actor.pid in self._too_large and actor.state is State.IDLE:
+        if actor.pid in self._too_large and actor.state in BETWEEN_TURNS:
             actor.post(ev.StopWanted(StopReason.MEMORY))
+
+    def _no_longer_spared(self, actor: Actor) -> None:
+        del self._parked[actor.key]
+        if actor.state is State.PARKED:
+            self._carry_out(self._pool.mark_idle(actor.key))
 
     def _expire(self, actor: Actor) -> None:
         self._timers.pop(actor.key, None)

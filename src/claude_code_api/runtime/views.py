@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from claude_code_api.core.session import State
+from claude_code_api.core.session import BETWEEN_TURNS, State
 from claude_code_api.core.turn import Usage
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.ports import StoredConversation
@@ -30,7 +30,7 @@ class SessionView:
 
 def view_of_actor(actor: Actor) -> SessionView:
     """A conversation with something under way."""
-    idle = asyncio.get_running_loop().time() - actor.idle_since if actor.state is State.IDLE else None
+    idle = asyncio.get_running_loop().time() - actor.idle_since if actor.state in BETWEEN_TURNS else None
     return SessionView(
         conversation_id=actor.record.conversation_id,
         state=actor.state.value,

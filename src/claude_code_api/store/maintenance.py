@@ -21,13 +21,14 @@ from sqlalchemy.pool import NullPool
 from claude_code_api.errors import ConfigError
 from claude_code_api.store import migrate
 from claude_code_api.store.database import LOCK_WAIT_S, reason_of
-from claude_code_api.store.schema import conversation, idempotency, transcript_entry, turn
+from claude_code_api.store.schema import api_key, conversation, idempotency, transcript_entry, turn
 
 _COUNTED = {
     "conversations": conversation,
     "turns": turn,
     "transcript entries": transcript_entry,
     "answers with a key": idempotency,
+    "API keys": api_key,
 }
 _REFUSED = ("locked", "unable to open", "readonly", "full", "I/O error")
 """What SQLite says when it is not the file's content that is at fault."""
@@ -57,7 +58,7 @@ def size_of(path: Path) -> int:
 
 def revision(path: Path) -> str | None:
     """The schema of a database, None for none. Raises ConfigError when it cannot be read."""
-    with _explained(path), _reading(path) as connection:
+    with explained(path), reading(path) as connection:
         return migrate.revision(connection)
 
 
@@ -68,7 +69,7 @@ def check(path: Path, sessions: Path) -> Report:
     """
     report = Report(size_of(path), migrate.newest())
     try:
-        with _reading(path) as connection:
+        with reading(path) as connection:
             report.problems += _damage(connection)
             report.revision = migrate.revision(connection)
             report.problems += _of_schema(path, report.revision)
@@ -84,7 +85,7 @@ def check(path: Path, sessions: Path) -> Report:
 
 def vacuum(path: Path) -> None:
     """Give room that deleted rows left back to the disk. No server may use the file. Raises ConfigError."""
-    with _explained(path), contextlib.closing(_connect(path, "rw")) as connection:
+    with explained(path), contextlib.closing(_connect(path, "rw")) as connection:
         connection.execute(_LOOK)
         connection.execute("VACUUM")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -92,7 +93,7 @@ def vacuum(path: Path) -> None:
 
 def backup(path: Path, copy: Path) -> None:
     """Copy a database, as it is at this moment, into an empty file. Raises ConfigError."""
-    with _explained(path, room=copy.parent), contextlib.closing(_connect(path, "ro")) as connection:
+    with explained(path, room=copy.parent), contextlib.closing(_connect(path, "ro")) as connection:
         connection.execute(_LOOK)
         connection.execute("VACUUM INTO ?", (str(copy),))
 
@@ -105,7 +106,7 @@ def export(path: Path, conversation_id: str | None = None) -> Iterator[dict[str,
     chosen = select(conversation).where(conversation.c.turns > 0)
     if conversation_id is not None:
         chosen = chosen.where(conversation.c.conversation_id == conversation_id)
-    with _explained(path), _reading(path) as connection:
+    with explained(path), reading(path) as connection:
         _must_be_newest(path, connection)
         rows = connection.execution_options(yield_per=100)
         for row in rows.execute(chosen.order_by(conversation.c.created_at, conversation.c.key)):
@@ -122,7 +123,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[Connection]:
+def reading(path: Path) -> Iterator[Connection]:
     """A connection that sees one moment of the database and can change nothing."""
     engine = create_engine("sqlite://", creator=lambda: _connect(path, "ro"), poolclass=NullPool)
 
@@ -135,7 +136,8 @@ def _reading(path: Path) -> Iterator[Connection]:
 
 
 @contextlib.contextmanager
-def _explained(path: Path, room: Path | None = None) -> Iterator[None]:
+def explained(path: Path, room: Path | None = None) -> Iterator[None]:
+    """Turn what the database refuses into a ConfigError; `room` is where else it needs some."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -178,7 +180,7 @@ def _of_schema(path: Path, schema: str | None) -> list[str]:
 
 def _count(connection: Connection, report: Report, sessions: Path) -> None:
     for name, table in _COUNTED.items():
-        if _is_there(connection, table):
+        if is_there(connection, table):
             report.counts[name] = connection.scalar(select(func.count()).select_from(table)) or 0
     rows = connection.execute(select(conversation.c.place, conversation.c.turns)).all()
     directories = {one.name for one in sessions.iterdir()} if sessions.is_dir() else set()
@@ -186,7 +188,8 @@ def _count(connection: Connection, report: Report, sessions: Path) -> None:
     report.strays = len(directories - {row.place for row in rows})
 
 
-def _is_there(connection: Connection, table: Table) -> bool:
+def is_there(connection: Connection, table: Table) -> bool:
+    """Whether the database has this table: one of an earlier version may not."""
     return connection.dialect.has_table(connection, table.name)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from alembic import command
@@ -17,6 +20,9 @@ from claude_code_api.store.database import reason_of, sqlite_engine
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
+_ROOM = 2**20
+"""A disk with less room, in bytes, is full."""
+
 
 def upgrade(engine: Engine) -> None:
     """Apply the migrations that are missing, all in one transaction. Raises SQLAlchemyError or CommandError."""
@@ -29,23 +35,38 @@ def upgrade(engine: Engine) -> None:
 
 def prepare(path: Path) -> None:
     """Make the database, or bring it to this version. Raises ConfigError that says what to do."""
-    engine = None
-    try:
-        path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
-        engine = sqlite_engine(path)
+    with usable(path) as engine:
         upgrade(engine)
-    except CommandError as error:
-        raise ConfigError(newer(path)) from error
-    except SQLAlchemyError as error:
-        raise ConfigError(
-            f"{path} cannot be used: {reason_of(error)}. `claude-code-api db check` says more; a file made by "
-            "`claude-code-api db backup` can be put in its place."
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"[server] data_dir: {path.parent} cannot be used: {error.strerror}.") from error
-    finally:
-        if engine is not None:
-            engine.dispose()
+
+
+@contextlib.contextmanager
+def usable(path: Path) -> Iterator[Engine]:
+    """An engine for work that comes before the server, on a file that may not exist yet.
+
+    Raises ConfigError that says what to do when the directory or the database cannot be used for it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
+            engine = sqlite_engine(path)
+            stack.callback(engine.dispose)
+            yield engine
+        except CommandError as error:
+            raise ConfigError(newer(path)) from error
+        except SQLAlchemyError as error:
+            reason = reason_of(error)
+            raise ConfigError(f"{path} cannot be used: {reason}. {_advice(path, reason)}") from error
+        except OSError as error:
+            raise ConfigError(f"[server] data_dir: {path.parent} cannot be used: {error.strerror}.") from error
+
+
+def _advice(path: Path, reason: str) -> str:
+    # Where there is no room for its shared memory, SQLite speaks of an I/O error.
+    if "full" in reason or shutil.disk_usage(path.parent).free < _ROOM:
+        return "Make room on the disk and start again."
+    if "locked" in reason:
+        return "Another program has it open and keeps it; end that and start again."
+    return "`claude-code-api db check` says more; a file made by `claude-code-api db backup` can be put in its place."
 
 
 def newer(path: Path) -> str:

@@ -24,6 +24,7 @@ def conversation_of(row: Row[Any]) -> StoredConversation:
     bound = row.cli_session_id is not None and row.leaf is not None
     return StoredConversation(
         key=row.key,
+        tenant=row.tenant,
         conversation_id=row.conversation_id,
         place=row.place,
         binding=Binding(row.cli_session_id, row.leaf) if bound else None,

@@ -95,6 +95,20 @@ idempotency = Table(
     Index(None, "created_at"),
 )
 
+api_key = Table(
+    "api_key",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("tenant", String(64), nullable=False),
+    Column("name", String(128), nullable=False),
+    Column("profiles", JSON(none_as_null=True)),
+    Column("is_admin", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+)
+
 transcript_entry = Table(
     "transcript_entry",
     metadata,

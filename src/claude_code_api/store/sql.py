@@ -1,4 +1,4 @@
-"""The runtime's Store over SQLAlchemy Core."""
+"""The runtime's Store and KeyStore over SQLAlchemy Core."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, Engine, delete, func, select, tuple_
 
+from claude_code_api.core.identity import Address
+from claude_code_api.core.keys import ApiKey
 from claude_code_api.core.turn import Message
 from claude_code_api.runtime.ports import BeganTurn, CompletedTurn, Entry, StoredAnswer, StoredConversation, Unread
-from claude_code_api.store import transcripts, turns
+from claude_code_api.store import keys, transcripts, turns
 from claude_code_api.store.database import Database
 from claude_code_api.store.rows import COMPLETED, conversation_of, from_json
 from claude_code_api.store.schema import conversation, turn
@@ -17,14 +19,13 @@ from claude_code_api.store.transcripts import TranscriptStore
 
 
 class SqlStore:
-    """Conversations, turns and transcripts of one server. The database must have been migrated."""
+    """Conversations, turns, transcripts and API keys of one server.
+
+    The database must have been migrated and settled.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._database = Database(engine)
-
-    async def open(self) -> int:
-        """Mark the turns that a server left running; return how many those were."""
-        return await self._database.write(turns.interrupt_running)
 
     async def close(self) -> None:
         """Finish what was asked for and let the file go."""
@@ -50,10 +51,10 @@ class SqlStore:
         rows = await self._database.read(lambda connection: connection.execute(statement).all())
         return [conversation_of(row) for row in rows]
 
-    async def count(self, tenant: str) -> int:
-        """How many conversations there are with a completed turn."""
-        mine = select(func.count()).where(conversation.c.tenant == tenant, conversation.c.turns > 0)
-        return await self._database.read(lambda connection: connection.scalar(mine) or 0)
+    async def count(self) -> int:
+        """How many conversations there are with a completed turn, of all tenants."""
+        kept = select(func.count()).where(conversation.c.turns > 0)
+        return await self._database.read(lambda connection: connection.scalar(kept) or 0)
 
     async def find(self, tenant: str, lineage: str) -> str | None:
         """The id of the only conversation that holds this history; None when there are none or several."""
@@ -72,15 +73,15 @@ class SqlStore:
         statement = delete(conversation).where(conversation.c.key == key)
         await self._database.write(lambda connection: connection.execute(statement))
 
-    async def unused_since(self, tenant: str, moment: float, *, limit: int) -> list[str]:
-        """The ids of conversations that were last used before then, the longest unused first."""
+    async def unused_since(self, moment: float, *, limit: int) -> list[Address]:
+        """The conversations of all tenants that were last used before then, the longest unused first."""
         statement = (
-            select(conversation.c.conversation_id)
-            .where(conversation.c.last_used_at < moment, conversation.c.tenant == tenant, conversation.c.turns > 0)
+            select(conversation.c.tenant, conversation.c.conversation_id)
+            .where(conversation.c.last_used_at < moment, conversation.c.turns > 0)
             .order_by(conversation.c.last_used_at)
             .limit(limit)
         )
-        return await self._database.read(lambda connection: list(connection.scalars(statement)))
+        return await self._database.read(lambda connection: [Address(*row) for row in connection.execute(statement)])
 
     # Turns
 
@@ -113,6 +114,12 @@ class SqlStore:
     async def forget_keys(self, moment: float) -> None:
         """Forget idempotency keys that were recorded before then."""
         await self._database.write(lambda connection: turns.forget_keys(connection, moment))
+
+    # API keys
+
+    async def keys(self) -> list[ApiKey]:
+        """Every API key, revoked and expired ones included."""
+        return await self._database.read(keys.every)
 
     # Transcripts
 

@@ -196,7 +196,7 @@ def delivered(connection: Connection, turn_ids: Sequence[str]) -> None:
 
 
 _ANSWER = (
-    select(turn, conversation.c.conversation_id)
+    select(turn, conversation.c.tenant, conversation.c.conversation_id)
     .join(conversation, conversation.c.key == turn.c.conversation_key)
     .where(turn.c.status == COMPLETED)
 )
@@ -223,6 +223,7 @@ def _answer(connection: Connection, statement: Select[tuple[object, ...]]) -> St
         return None
     return StoredAnswer(
         turn_id=row.id,
+        tenant=row.tenant,
         conversation_id=row.conversation_id,
         fingerprint=row.fingerprint,
         start=StartKind(row.start),

@@ -251,5 +251,5 @@ def test_what_must_not_happen_is_told_with_the_story() -> None:
     with pytest.raises(InvalidTransition) as caught:
         session.handle(ev.TurnFinished(1))
     told = str(caught.value)
-    assert "TurnFinished(epoch=1) in state idle" in told
+    assert "TurnFinished(epoch=1, parked=False) in state idle" in told
     assert "new TurnRequested -> queued | queued SlotGranted -> starting" in told

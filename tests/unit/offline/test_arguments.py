@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_code_api.offline.arguments import example_of
+from claude_code_api.offline.arguments import example_of, wrong_for
 
 Schema = dict[str, Any]
 KINDS: dict[str, tuple[type, ...]] = {
@@ -115,3 +115,19 @@ def test_calls_side_by_side_take_different_things_from_the_text() -> None:
 def test_a_schema_that_says_nothing_takes_the_text() -> None:
     assert example_of(True, "anything") == "anything"
     assert example_of({}, "anything") == "anything"
+
+
+checked = st.dictionaries(st.sampled_from("abc"), schemas, min_size=1, max_size=3).map(
+    lambda fields: {"type": "object", "properties": fields, "required": list(fields)}
+)
+
+
+@given(schema=checked, text=texts)
+def test_wrong_arguments_miss_the_schema(schema: Schema, text: str) -> None:
+    assert not meets(wrong_for(schema, example_of(schema, text)), schema)
+
+
+def test_arguments_that_no_type_can_miss_are_left_out_or_strange() -> None:
+    anything: Schema = {"properties": {"a": {}}, "required": ["a"]}
+    assert wrong_for(anything, {"a": 1}) == {}
+    assert wrong_for({"properties": {"a": {}}}, {"a": 1}) == {"a": 1, "strange": True}

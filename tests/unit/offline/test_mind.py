@@ -3,33 +3,13 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import pytest
 
-from claude_code_api.offline.mind import Body, Directives, Reply, answer, count_tokens, last_text
-
-WEATHER: Body = {
-    "name": "mcp__client__get_weather",
-    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
-CLOCK: Body = {"name": "get_time", "input_schema": {"type": "object", "properties": {}}}
-
-
-def said(*texts: str, **more: Any) -> Body:
-    """A request after a dialogue that the user began."""
-    roles = ["user", "assistant"] * len(texts)
-    return {"model": "m", "messages": [{"role": r, "content": t} for r, t in zip(roles, texts, strict=False)], **more}
-
-
-def heard(body: Body) -> str:
-    """The text of the answer."""
-    return "".join(block["text"] for block in answer(body).blocks if block["type"] == "text")
-
-
-def calls(reply: Reply) -> list[tuple[str, Any]]:
-    return [(block["name"], block["input"]) for block in reply.blocks if block["type"] == "tool_use"]
-
+from claude_code_api.offline.dialogue import Body, last_text
+from claude_code_api.offline.mind import answer
+from claude_code_api.offline.tokens import count_tokens
+from tests.unit.offline.requests import CLOCK, WEATHER, calls, heard, said
 
 # Memory
 
@@ -190,17 +170,6 @@ def test_it_thinks_when_it_may(thinking: Body | None, text: str, thinks: bool) -
 # Directives
 
 
-def test_directives_are_read_from_the_text() -> None:
-    assert Directives.read("Hi [[offline: delay 0.5]] there [[offline: words 7]]") == Directives(delay=0.5, words=7)
-    assert Directives.read("[[offline: error 429]]").error == 429
-    assert Directives.read("[[offline: hang]][[offline: overloaded]]") == Directives(hang=True, overloaded=True)
-
-
-@pytest.mark.parametrize("text", ["", "delay 5", "[[offline: delay soon]]", "[[offline: dance 3]]", "[[offline:]]"])
-def test_what_is_not_understood_asks_for_nothing(text: str) -> None:
-    assert Directives.read(text) == Directives()
-
-
 def test_a_long_answer_can_be_asked_for() -> None:
     words = heard(said("[[offline: words 50]]")).split()
     assert len(words) == len(set(words)) == 50
@@ -230,3 +199,43 @@ def test_more_text_is_more_tokens() -> None:
     assert count_tokens("x" * 400) > count_tokens("x" * 40) > 0
     usage = [answer(said(f"[[offline: words {words}]]")).usage["output_tokens"] for words in (10, 100)]
     assert usage[1] > usage[0]
+
+
+# What the request carried
+
+
+@pytest.mark.parametrize(
+    ("asked", "carried", "told"),
+    [
+        ("What is your effort?", {"output_config": {"effort": "low"}}, "My effort is low."),
+        ("what's your effort", {"effort": "high"}, "My effort is high."),
+        ("What is your effort?", {}, "My effort is not set."),
+        ("What is your temperature?", {"temperature": 0.2}, "My temperature is 0.2."),
+        ("What is your temperature?", {"temperature": 0}, "My temperature is 0."),
+        ("What is your top_p?", {"top_p": 0.9}, "My top_p is 0.9."),
+        ("What is your max_tokens?", {"max_tokens": 32000}, "My max_tokens is 32000."),
+        ("What is your model?", {}, "My model is m."),
+        ("What is your thinking?", {"thinking": {"type": "adaptive"}}, 'My thinking is {"type": "adaptive"}.'),
+        (
+            "What is your effort? What is your max_tokens?",
+            {"effort": "low", "max_tokens": 99},
+            "My effort is low. My max_tokens is 99.",
+        ),
+        ("What tools do you have?", {"tools": [WEATHER, CLOCK]}, "My tools are: mcp__client__get_weather, get_time."),
+        ("What tools do you have?", {}, "I have no tools."),
+    ],
+)
+def test_it_says_what_it_was_sent(asked: str, carried: Body, told: str) -> None:
+    assert heard(said(asked, **carried)) == told
+
+
+def test_what_is_asked_in_a_directive_is_not_said_to_the_model() -> None:
+    body = said("Remember the word plum [[offline: delay 0]]", "I will.", "Which word did I ask you to remember?")
+    assert heard(body) == "The word is plum: you asked me to remember it."
+
+
+def test_it_thinks_unasked_on_request() -> None:
+    reply = answer(said("Hello [[offline: think]]"))
+    assert [block["type"] for block in reply.blocks] == ["thinking", "text"]
+    assert reply.usage["output_tokens_details"] == {"thinking_tokens": count_tokens(reply.blocks[0]["thinking"])}
+    assert "output_tokens_details" not in answer(said("Hello")).usage

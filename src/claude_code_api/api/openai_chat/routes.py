@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from claude_code_api.api.client import ClientWatch, Delivered
-from claude_code_api.api.context import Context, Ctx
+from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.errors import envelope
 from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_chat.answer import Chunks, Head
@@ -27,15 +27,16 @@ router = APIRouter(tags=["OpenAI"])
 
 
 @router.post("/v1/chat/completions", summary="Create a chat completion")
-async def create(request: Request, body: ChatRequest, context: Ctx) -> Response:
+async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who) -> Response:
     """Answer on the conversation's live Claude Code process.
 
     The same `conversation_id` continues a conversation; without one, a new conversation's id comes back in the body and
     in `X-Conversation-ID`. With an `Idempotency-Key`, a retry gets the answer that the first request had.
     """
+    caller.check_profile("chat")
     named = explicit_id(body.conversation_id, request.headers.get("x-conversation-id"))
     parsed = await _parsed(body, context, named=named is not None)
-    ticket = await context.manager.submit(named, parsed.turn, await mark_of(request, named))
+    ticket = await context.manager.submit(caller.tenant, named, parsed.turn, await mark_of(request, named))
     request.state.conversation_id = ticket.conversation_id
     identity = f"chatcmpl-{ticket.turn_id.replace('-', '')}"
     head = Head(

@@ -1,0 +1,48 @@
+"""What a turn changes on a live process: the settings to send for its options. Pure.
+
+The CLI reads these of its settings again for every request to the model, so they hold from the next one on. The values
+are numbers, names that were checked, and JSON that we serialise; none of them is ever an argument or a path.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from claude_code_api.claude.tools import PREFIX
+from claude_code_api.core.turn import Options, ToolChoice
+
+Knobs = dict[str, Any]
+
+
+def knobs(options: Options, choice: ToolChoice | None) -> Knobs:
+    """The settings for these options. `choice` says which tools may be called, None when the CLI knows of none."""
+    forced = choice is not None and choice.kind in ("any", "tool")
+    extra: dict[str, Any] = {}
+    if choice is not None and (named := _tool_choice(choice)) is not None:
+        extra["tool_choice"] = named
+    if options.stop:
+        extra["stop_sequences"] = list(options.stop)
+    return {
+        "effortLevel": options.effort,
+        "env": {
+            "CLAUDE_CODE_EXTRA_BODY": json.dumps(extra) if extra else "",
+            "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "" if options.max_tokens is None else str(options.max_tokens),
+            # The Messages API forces no tool while the model thinks.
+            "CLAUDE_CODE_DISABLE_THINKING": "1" if forced or not options.thinking else "",
+        },
+    }
+
+
+UNTURNED = knobs(Options(), None)
+"""How a process starts."""
+
+
+def _tool_choice(choice: ToolChoice) -> dict[str, Any] | None:
+    if choice.kind == "none":
+        return {"type": "none"}
+    if choice.kind == "auto" and choice.parallel:
+        return None
+    named = {"name": PREFIX + choice.name} if choice.kind == "tool" and choice.name else {}
+    serial = {} if choice.parallel else {"disable_parallel_tool_use": True}
+    return {"type": choice.kind, **named, **serial}

@@ -1,0 +1,105 @@
+"""What a live process stands on, and how a turn can go on from there. Decides, and does nothing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from claude_code_api.core.conversation import open_calls, same_history
+from claude_code_api.core.turn import Block, Message, TurnInput
+from claude_code_api.errors import InvalidRequest
+from claude_code_api.runtime.ports import Profile
+from claude_code_api.runtime.record import Record
+
+_MOST_REWOUND = 50
+
+
+@dataclass
+class Standing:
+    """A process's launch profile and what its context holds.
+
+    `marks` tell for the turns that were sent to it how many messages there were before.
+    """
+
+    profile: Profile
+    context: list[Message]
+    marks: list[tuple[str, int]] = field(default_factory=list)
+
+    def fits(self, profile: Profile, history: list[Message], new: Message, *, parked: bool) -> bool:
+        """Whether a turn can go on from here; while calls are open only their results can."""
+        if profile != self.profile:
+            return False
+        back = self.way_back(history)
+        return back is not None and (not parked or (not back and only_results(new.content)))
+
+    def way_back(self, history: list[Message]) -> list[str] | None:
+        """The turns to take back, the newest first, so that the context is this history; None when that is no way."""
+        if history is self.context:
+            return []
+        back: list[str] = []
+        length = len(self.context)
+        for turn, before in reversed([*self.marks, ("", length)]):
+            if len(back) > _MOST_REWOUND:
+                return None
+            if turn:
+                back.append(turn)
+            if same_history(history, self.context[:before]):
+                return back
+        return None
+
+    def undone(self, turn: str) -> None:
+        """The turn that was sent last left nothing behind."""
+        if self.marks and self.marks[-1][0] == turn:
+            self.marks.pop()
+
+    def go_back(self, turns: list[str]) -> None:
+        """These turns, the newest, are about to be taken back."""
+        for turn in turns:
+            name, length = self.marks.pop()
+            assert name == turn
+            self.context = self.context[:length]
+
+
+def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:
+    """The profile and the context that a turn needs; the conversation's own history when it is as good."""
+    system = record.system if asked.system is None else asked.system
+    schema = None if asked.schema is None else json.dumps(asked.schema, separators=(",", ":"))
+    profile = Profile(asked.model, system, asked.profile, schema)
+    history = asked.history
+    if history is None or same_history(record.history, history):
+        return profile, record.history
+    return profile, list(history)
+
+
+def content_of(new: Message, history: list[Message]) -> tuple[Block, ...]:
+    """What to send after this history. Calls that the client passes over are told to the model as not run.
+
+    Raises InvalidRequest when there are results, and they are not those of the open calls.
+    """
+    calls = open_calls(history)
+    given = [block["tool_use_id"] for block in new.content if block["type"] == "tool_result"]
+    if unknown := [call for call in given if call not in calls]:
+        waiting = f"Waiting are: {', '.join(calls)}." if calls else "No call waits for a result."
+        raise InvalidRequest(
+            f"tool_call_id {', '.join(unknown)}: this conversation's last answer made no such call, or it has its "
+            f"result already. {waiting}",
+            param="messages",
+        )
+    missing = [call for call in calls if call not in given]
+    if given and missing:
+        raise InvalidRequest(
+            "Send the results of all calls of an answer in one request. The following tool_call_ids did not have "
+            f"response messages: {', '.join(missing)}.",
+            param="messages",
+        )
+    return (*(_not_run(call) for call in missing), *new.content)
+
+
+def only_results(content: tuple[Block, ...]) -> bool:
+    """Whether a message holds nothing but results of tools."""
+    return all(block["type"] == "tool_result" for block in content)
+
+
+def _not_run(call: str) -> Block:
+    said = [{"type": "text", "text": "The tool was not run: the user went on without it."}]
+    return {"type": "tool_result", "tool_use_id": call, "content": said, "is_error": True}
