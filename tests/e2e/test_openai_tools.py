@@ -209,13 +209,20 @@ def test_a_user_may_add_to_the_results(client: OpenAI) -> None:
     [
         ("none", []),
         ("auto", []),
-        ("required", ["get_weather"]),
         ({"type": "function", "function": {"name": "get_time"}}, ["get_time"]),
+        ({"type": "function", "function": {"name": "get_weather"}}, ["get_weather"]),
     ],
 )
 def test_the_choice_of_tools(client: OpenAI, choice: ChatCompletionToolChoiceOptionParam, called: list[str]) -> None:
     answer = client.chat.completions.create(model="sonnet", messages=[user("Hello.")], tools=TOOLS, tool_choice=choice)
     assert [name for name, _ in named(calls_of(answer))] == called
+
+
+def test_a_call_can_be_required(client: OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model="sonnet", messages=[user("Hello.")], tools=TOOLS, tool_choice="required"
+    )
+    assert len(calls_of(answer)) == 1
 
 
 def test_none_means_none_whatever_the_user_says(client: OpenAI) -> None:
@@ -392,7 +399,7 @@ def test_a_structured_conversation_goes_on(client: OpenAI) -> None:
 
 
 def test_a_model_that_declines_refuses(client: OpenAI) -> None:
-    asked = [user("[[offline: prose]] [[offline: refuse]] Say it.")]
+    asked = [user("[[offline: prose]] Say it.")]
     parsed = client.chat.completions.parse(model="sonnet", messages=asked, response_format=Day)
     assert parsed.choices[0].message.refusal
     assert parsed.choices[0].message.content is None
