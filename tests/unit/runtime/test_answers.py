@@ -33,9 +33,9 @@ def text(words: str) -> dict[str, Any]:
 
 async def replayed(*messages: Message, stop_reason: str = "end_turn") -> list[TurnEvent]:
     completed = TurnCompleted(stop_reason, "claude-1", Usage(), "leaf", messages)
-    stored = StoredAnswer("turn-1", "conv-1", "mark", StartKind.WARM, 1.0, completed)
+    stored = StoredAnswer("turn-1", "default", "conv-1", "mark", StartKind.WARM, 1.0, completed)
     store: Any = None  # a replay asks it nothing
-    answers = Answers(store, Tasks(), "tenant", lambda conversation, turn: None)
+    answers = Answers(store, Tasks(), lambda conversation, turn: None)
     async with asyncio.timeout(5):
         events = [event async for event in answers.replay(stored).stream.read()]
     assert events[0] == TurnStarted(StartKind.WARM)
