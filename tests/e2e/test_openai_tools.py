@@ -57,8 +57,10 @@ def result(identity: str, content: str) -> ChatCompletionMessageParam:
 
 def as_sent_back(completion: ChatCompletion) -> ChatCompletionMessageParam:
     """The answer as clients put it into the next request."""
-    message: Any = completion.choices[0].message.model_dump(exclude_none=True)
-    return message  # type: ignore[no-any-return]
+    message: ChatCompletionMessageParam = json.loads(
+        completion.choices[0].message.model_dump_json(exclude_none=True, exclude={"parsed"})
+    )
+    return message
 
 
 def calls_of(completion: ChatCompletion) -> list[ChatCompletionMessageFunctionToolCall]:

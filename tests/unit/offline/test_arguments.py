@@ -145,6 +145,6 @@ def test_references_are_followed_as_far_as_a_value_ends() -> None:
         "additionalProperties": False,
     }
     schema = {**node, "$defs": {"node": node, "name": {"enum": ["Ada"]}}}
-    ended = {"name": "Ada", "next": None, "children": []}
+    ended: dict[str, Any] = {"name": "Ada", "next": None, "children": []}
     assert example_of(schema, "x") == {"name": "Ada", "next": ended, "children": [ended]}
     assert example_of({"type": "object", "properties": {"a": {"$ref": "#"}}}, "x") == {"a": {}}
