@@ -21,6 +21,33 @@ _PLACE = re.compile(r"\b(?:in|for|to|of|at) ([A-Z][\w-]+)")
 
 def example_of(schema: Any, text: str, number: int = 0) -> Any:
     """A value that meets `schema`, with names, numbers and quotes of `text` where they fit; `number` picks one."""
+    return _example(_inlined(schema, schema, frozenset()), text, number)
+
+
+def _inlined(schema: Any, root: Any, inside: frozenset[str]) -> Any:
+    """The schema with what its references point to; None where one leads back into itself, and no value would end."""
+    if not isinstance(schema, dict):
+        return schema
+    if isinstance(reference := schema.get("$ref"), str):
+        target = root
+        for step in reference.removeprefix("#").split("/")[1:]:
+            target = target.get(step, {})
+        own = {word: value for word, value in schema.items() if word != "$ref"}
+        return None if reference in inside else _inlined({**target, **own}, root, inside | {reference})
+    whole = dict(schema)
+    if "properties" in schema:
+        parts = {name: _inlined(part, root, inside) for name, part in schema["properties"].items()}
+        whole["properties"] = {name: part for name, part in parts.items() if part is not None}
+    for union in ("anyOf", "oneOf", "allOf"):
+        if schema.get(union):
+            options = [_inlined(option, root, inside) for option in schema[union]]
+            whole[union] = [option for option in options if option is not None] or [{"type": "null"}]
+    if "items" in schema:
+        whole["items"] = _inlined(schema["items"], root, inside)
+    return whole if whole.get("items", True) is not None else {"const": []}
+
+
+def _example(schema: Any, text: str, number: int) -> Any:
     if not isinstance(schema, dict):
         return text
     if "const" in schema:
@@ -30,14 +57,14 @@ def example_of(schema: Any, text: str, number: int = 0) -> Any:
         return named[0] if named else schema["enum"][0]
     for union in ("anyOf", "oneOf", "allOf"):
         if schema.get(union):
-            return example_of(schema[union][0], text, number)
+            return _example(schema[union][0], text, number)
     kind = schema.get("type")
     kind = next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind
     if kind == "object" or "properties" in schema:
-        return {name: example_of(part, text, number) for name, part in schema.get("properties", {}).items()}
+        return {name: _example(part, text, number) for name, part in schema.get("properties", {}).items()}
     if kind == "array":
         least = max(1, int(schema.get("minItems", 1)))
-        return [example_of(schema.get("items", {}), text, number + index) for index in range(least)]
+        return [_example(schema.get("items", {}), text, number + index) for index in range(least)]
     if kind in ("integer", "number"):
         return _number(schema, text, number, whole=kind == "integer")
     if kind == "boolean":

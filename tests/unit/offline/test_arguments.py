@@ -131,3 +131,20 @@ def test_arguments_that_no_type_can_miss_are_left_out_or_strange() -> None:
     anything: Schema = {"properties": {"a": {}}, "required": ["a"]}
     assert wrong_for(anything, {"a": 1}) == {}
     assert wrong_for({"properties": {"a": {}}}, {"a": 1}) == {"a": 1, "strange": True}
+
+
+def test_references_are_followed_as_far_as_a_value_ends() -> None:
+    node: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            "name": {"$ref": "#/$defs/name", "description": "The name"},
+            "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
+            "children": {"type": "array", "items": {"$ref": "#/$defs/node"}},
+        },
+        "required": ["name", "next", "children"],
+        "additionalProperties": False,
+    }
+    schema = {**node, "$defs": {"node": node, "name": {"enum": ["Ada"]}}}
+    ended: dict[str, Any] = {"name": "Ada", "next": None, "children": []}
+    assert example_of(schema, "x") == {"name": "Ada", "next": ended, "children": [ended]}
+    assert example_of({"type": "object", "properties": {"a": {"$ref": "#"}}}, "x") == {"a": {}}
