@@ -7,6 +7,25 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class ImageUrl(BaseModel):
+    """An image: a data URL, or one that the server fetches."""
+
+    model_config = ConfigDict(extra="allow")
+
+    url: str
+    detail: str | None = None
+
+
+class InputFile(BaseModel):
+    """A file: base64, bare or as a data URL."""
+
+    model_config = ConfigDict(extra="allow")
+
+    file_data: str | None = None
+    filename: str | None = None
+    file_id: str | None = None
+
+
 class ContentPart(BaseModel):
     """One part of a message's content."""
 
@@ -14,6 +33,9 @@ class ContentPart(BaseModel):
 
     type: str = Field(examples=["text"])
     text: str | None = None
+    refusal: str | None = None
+    image_url: ImageUrl | str | None = None
+    file: InputFile | None = None
 
 
 class ChatMessage(BaseModel):
