@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from claude_code_api.api.fetch import ImageFetcher
 from claude_code_api.core.models import ModelNames
 from claude_code_api.runtime.manager import SessionManager
 from claude_code_api.runtime.ports import SparePool
@@ -20,6 +21,7 @@ class Context:
     manager: SessionManager
     pool: SparePool
     models: ModelNames
+    images: ImageFetcher
     strict_params: bool
     reasoning_content: bool
     heartbeat_s: float

@@ -113,7 +113,7 @@ def test_what_cannot_be_understood_is_named(messages: list[Any], param: str) -> 
     ("messages", "param"),
     [
         ([{"role": "tool", "content": "42", "tool_call_id": "1"}, HI], "messages[0].role"),
-        ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}], "messages[0].content[0]"),
+        ([{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "x"}}]}], "messages[0].content[0]"),
         ([HI, {**HELLO, "tool_calls": [{"id": "1"}]}, BYE], "messages[1].tool_calls"),
     ],
 )

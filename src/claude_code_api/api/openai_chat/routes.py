@@ -15,6 +15,7 @@ from claude_code_api.api.client import ClientWatch, Delivered
 from claude_code_api.api.context import Context, Ctx
 from claude_code_api.api.errors import envelope
 from claude_code_api.api.mark import mark_of
+from claude_code_api.api.openai_chat.parts import urls_to_fetch
 from claude_code_api.api.openai_chat.translate import Head, parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.api.sse import EventStream, data
@@ -44,7 +45,8 @@ async def create(request: Request, body: ChatRequest, context: Ctx) -> Response:
     in `X-Conversation-ID`. With an `Idempotency-Key`, a retry gets the answer that the first request had.
     """
     named = explicit_id(body.conversation_id, request.headers.get("x-conversation-id"))
-    parsed = parse(body, models=context.models, named=named is not None, strict=context.strict_params)
+    media = await context.images.fetch(urls_to_fetch(body))
+    parsed = parse(body, models=context.models, named=named is not None, strict=context.strict_params, media=media)
     ticket = await context.manager.submit(named, parsed.turn, await mark_of(request, named))
     request.state.conversation_id = ticket.conversation_id
     identity = f"chatcmpl-{ticket.turn_id.replace('-', '')}"

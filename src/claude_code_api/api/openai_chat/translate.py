@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from claude_code_api.api.media import Media
+from claude_code_api.api.openai_chat.parts import blocks_of, ignored_in
 from claude_code_api.api.openai_chat.wire import ChatMessage, ChatRequest
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.turn import Block, Message, Role, TextDelta, ThinkingDelta, TurnCompleted, TurnInput, Usage
@@ -52,7 +54,9 @@ class ParsedRequest:
     ignored: tuple[str, ...]
 
 
-def parse(request: ChatRequest, *, models: ModelNames, named: bool, strict: bool) -> ParsedRequest:
+def parse(
+    request: ChatRequest, *, models: ModelNames, named: bool, strict: bool, media: Media | None = None
+) -> ParsedRequest:
     """Translate a request. `named`: it names its conversation, so that messages without an assistant's append.
 
     Raises InvalidRequest or UnsupportedParameter naming the field.
@@ -62,11 +66,11 @@ def parse(request: ChatRequest, *, models: ModelNames, named: bool, strict: bool
     spoken: list[tuple[Role, list[Block]]] = []
     for index, message in enumerate(request.messages):
         where = f"messages[{index}]"
-        text = _text(message, where)
+        content = _content(message, where, media or Media())
         if message.role in ("system", "developer"):
-            system.append(text)
+            system.append("".join(block["text"] for block in content))
         elif message.role == "user" or message.role == "assistant":
-            _append(spoken, message.role, text, where)
+            _append(spoken, message.role, content, where)
         else:
             raise UnsupportedParameter(
                 f"{where}.role: messages of the role {message.role!r} are not supported yet.", param=f"{where}.role"
@@ -97,7 +101,7 @@ def _check_options(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
     for message in request.messages:
         ignored += [f"messages[].{name}" for name in message.model_extra or {} if name not in _REFUSED_IN_MESSAGES]
         if isinstance(message.content, list):
-            ignored += [f"messages[].content[].{name}" for part in message.content for name in part.model_extra or {}]
+            ignored += [f"messages[].content[].{name}" for part in message.content for name in ignored_in(part)]
     shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(ignored)]
     if strict and shown:
         raise UnsupportedParameter(
@@ -106,43 +110,23 @@ def _check_options(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
     return tuple(shown if len(shown) <= _MOST_SHOWN else [*shown[:_MOST_SHOWN], "..."])
 
 
-def _text(message: ChatMessage, where: str) -> str:
+def _content(message: ChatMessage, where: str, media: Media) -> list[Block]:
     for field in _REFUSED_IN_MESSAGES:
         if (message.model_extra or {}).get(field):
             raise UnsupportedParameter(f"{where}.{field} is not supported yet.", param=f"{where}.{field}")
-    content = message.content
-    if content is None:
-        raise InvalidRequest(f"{where}.content is missing.", param=f"{where}.content")
-    if isinstance(content, str):
-        return _sound(content, f"{where}.content")
-    texts = []
-    for number, part in enumerate(content):
-        at = f"{where}.content[{number}]"
-        if part.type not in ("text", "input_text", "output_text"):
-            raise UnsupportedParameter(f"{at}: parts of the type {part.type!r} are not supported yet.", param=at)
-        if part.text is None:
-            raise InvalidRequest(f"{at}.text is missing.", param=f"{at}.text")
-        texts.append(_sound(part.text, f"{at}.text"))
-    return "".join(texts)
+    return blocks_of(message, where, media)
 
 
-def _sound(text: str, where: str) -> str:
-    """JSON can carry half a character, which nothing behind us can store."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRequest(f"{where} contains half of a surrogate pair, which is not text.", param=where) from error
-    return text
-
-
-def _append(spoken: list[tuple[Role, list[Block]]], role: Role, text: str, where: str) -> None:
+def _append(spoken: list[tuple[Role, list[Block]]], role: Role, content: list[Block], where: str) -> None:
     """Neighbours of one role are one message to the model, as they would be at the Messages API."""
-    if not text.strip():
+    if not content:
         raise InvalidRequest(f"{where}.content must not be empty.", param=f"{where}.content")
-    if spoken and spoken[-1][0] == role:
-        spoken[-1][1].append({"type": "text", "text": f"\n\n{text}"})
-    else:
-        spoken.append((role, [{"type": "text", "text": text}]))
+    if not spoken or spoken[-1][0] != role:
+        spoken.append((role, content))
+        return
+    if content[0]["type"] == "text":
+        content[0] = {"type": "text", "text": f"\n\n{content[0]['text']}"}
+    spoken[-1][1].extend(content)
 
 
 # Answers
