@@ -101,9 +101,10 @@ class ImageFetcher:
             raise InvalidImageUrl(f"{at} has more than {_LONGEST_URL} characters.", param=at)
 
     async def _one(self, url: str, budget: _Budget, gate: asyncio.Semaphore, until: float) -> Image | _Unfetchable:
-        if (known := self._cache.get(url)) is not None:
-            return known
         try:
+            if (known := self._cache.get(url)) is not None:
+                budget.take(len(known.data) // 4 * 3)
+                return known
             async with asyncio.timeout_at(until), gate, self._gate:
                 image = await self._get(url, budget)
         except TimeoutError:
@@ -145,18 +146,12 @@ class ImageFetcher:
             raise _Unfetchable("what is there is not an image.")
         if response.headers.get("content-encoding", "identity").lower() != "identity":
             raise _Unfetchable("its host sends it compressed.")
-        most = self._settings.max_bytes
-        length = response.headers.get("content-length", "")
         data = bytearray()
-        too_large = length.isdecimal() and int(length) > most
-        if not too_large:
-            async for chunk in response.aiter_raw():
-                data += chunk
-                budget.take(len(chunk))
-                if too_large := len(data) > most:
-                    break
-        if too_large:
-            raise _Unfetchable(f"it has more than {most} bytes ([media] max_bytes).")
+        async for chunk in response.aiter_raw():
+            data += chunk
+            budget.take(len(chunk))
+            if len(data) > self._settings.max_bytes:
+                raise _Unfetchable(f"it has more than {self._settings.max_bytes} bytes ([media] max_bytes).")
         found = image_type(bytes(data[:16]))
         if found is None:
             raise _Unfetchable("what is there is not a PNG, JPEG, GIF or WebP image.")

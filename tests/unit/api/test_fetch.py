@@ -232,6 +232,10 @@ async def test_all_images_of_a_request_share_a_limit() -> None:
     fetcher = net.fetcher()
     with pytest.raises(InvalidImageUrl, match="1500 bytes together"):
         await fetcher.fetch([("a", "http://pics.example/a"), ("b", "http://pics.example/b")])
+    for name in "ab":
+        await fetcher.fetch([(name, f"http://pics.example/{name}")])
+    with pytest.raises(InvalidImageUrl, match="1500 bytes together"):  # remembered ones count as well
+        await fetcher.fetch([("a", "http://pics.example/a"), ("b", "http://pics.example/b")])
 
 
 async def test_the_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
