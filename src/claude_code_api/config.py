@@ -164,6 +164,21 @@ class ApiSettings(_Section):
     reasoning_content: bool = Field(True, description="Pass the model's thinking on as reasoning_content.")
 
 
+class MediaSettings(_Section):
+    """Images and files in requests."""
+
+    max_bytes: int = Field(20 * 2**20, gt=0, description="Largest image or file, decoded.")
+    fetch_urls: bool = Field(True, description="Fetch images that are named by URL; false takes data URLs only.")
+    fetch_ports: tuple[int, ...] = Field((80, 443), description="Ports that images are fetched from.")
+    allow_private_addresses: bool = Field(
+        False,
+        description="Fetch from private and loopback addresses as well: who may send requests can then reach what the "
+        "server reaches. Link-local addresses stay closed.",
+    )
+    max_urls: int = Field(20, ge=0, description="Most URLs that are fetched for a request.")
+    timeout_seconds: float = Field(15, gt=0, description="Longest time that fetching a request's images may take.")
+
+
 class LogSettings(_Section):
     """Logs, on stderr. Prompts and answers are never logged."""
 
@@ -180,6 +195,7 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     models: ModelSettings = ModelSettings()
     api: ApiSettings = ApiSettings()
+    media: MediaSettings = MediaSettings()
     log: LogSettings = LogSettings()
 
     def home(self, *, offline: bool) -> Path:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from claude_code_api.api.fetch import ImageFetcher
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.models import ModelNames
 from claude_code_api.runtime.keyring import Keyring
@@ -25,6 +26,7 @@ class Context:
     models: ModelNames
     conversation_headers: tuple[str, ...]
     side_requests: tuple[str, ...]
+    images: ImageFetcher
     strict_params: bool
     reasoning_content: bool
     heartbeat_s: float
@@ -32,7 +34,7 @@ class Context:
     started_at: float = field(default_factory=time.monotonic)
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

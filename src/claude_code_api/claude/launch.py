@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,10 +112,23 @@ class Workplace:
     def work(self) -> Path:
         return self.root / "work"
 
+    @property
+    def temp(self) -> Path:
+        return self.root / "temp"
+
+    @property
+    def slug(self) -> str:
+        """The name that the CLI gives to what belongs to `work`."""
+        return re.sub(r"[^a-zA-Z0-9]", "-", str(self.work))
+
     def create(self) -> None:
         """Make the directories, readable by the owner alone."""
-        for path in (self.home, self.config, self.work):
+        of_user = self.temp / f"claude-{os.getuid()}"
+        for path in (self.home, self.config, self.work, self.temp, of_user):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The CLI would write each image to a directory of this name and tell the model its path: with a file in the
+        # way it does neither.
+        (of_user / self.slug).touch(mode=0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +167,12 @@ class Installation:
 
     def env(self, place: Workplace) -> dict[str, str]:
         """The whole environment of a child."""
-        return {**self.environment, "HOME": str(place.home), "CLAUDE_CONFIG_DIR": str(place.config)}
+        return {
+            **self.environment,
+            "HOME": str(place.home),
+            "CLAUDE_CONFIG_DIR": str(place.config),
+            "CLAUDE_CODE_TMPDIR": str(place.temp),
+        }
 
 
 def installation(

@@ -33,8 +33,8 @@ class _Run:
 def same_history(held: Sequence[Message], sent: Sequence[Message]) -> bool:
     """Whether a client's view of the history is the conversation's own.
 
-    Compared are roles, text, the client's tool calls (arguments as JSON values) and their results. White space does not
-    count at the ends of a text, nor how much of it stands between the assistant's words.
+    Compared are roles, text, images, documents, the client's tool calls (arguments as JSON values) and their results.
+    White space does not count at the ends of a text, nor how much of it stands between the assistant's words.
     """
     pairs = zip_longest(_runs(held), _runs(sent))
     return all(one is not None and other is not None and _same(one, other) for one, other in pairs)
@@ -48,8 +48,9 @@ def lineage(history: Sequence[Message]) -> str:
     said = hashlib.sha256()
     for run in _runs(history):
         _say(said, run.role, run.text())
-        if run.shown:
-            said.update(json.dumps(run.shown, sort_keys=True).encode())
+        for *what, data in run.shown:
+            said.update(json.dumps(what, sort_keys=True).encode())
+            _say(said, "data", data)
     return said.hexdigest()
 
 
@@ -75,7 +76,7 @@ def _runs(history: Sequence[Message]) -> Iterator[_Run]:
     for message in history:
         seen = [block for block in message.content if not block.get("internal")]
         text = "".join(block["text"] for block in seen if block.get("type") == "text")
-        shown = [look(block) for block in seen if (look := _LOOKS.get(block.get("type", ""))) is not None]
+        shown = [look(seen, at) for at, block in enumerate(seen) if (look := _LOOKS.get(block.get("type", "")))]
         if not shown and not text.strip():
             continue
         if run is None or run.role != message.role:
@@ -101,15 +102,23 @@ def _same(one: _Run, other: _Run) -> bool:
     )
 
 
-def _call(block: Block) -> tuple[Any, ...]:
-    return ("call", block["id"], block["name"], _plain(block["input"]))
+def _call(blocks: list[Block], at: int) -> tuple[Any, ...]:
+    block = blocks[at]
+    return ("call", block["id"], block["name"], _plain(block["input"]), "")
 
 
-def _result(block: Block) -> tuple[Any, ...]:
+def _result(blocks: list[Block], at: int) -> tuple[Any, ...]:
+    block = blocks[at]
     content = block.get("content") or ""
     if not isinstance(content, str):
         content = "".join(part["text"] for part in content if part.get("type") == "text")
     return ("result", block["tool_use_id"], content.strip())
+
+
+def _picture(blocks: list[Block], at: int) -> tuple[Any, ...]:
+    texts_before = sum(block.get("type") == "text" and bool(block["text"].strip()) for block in blocks[:at])
+    block, source = blocks[at], blocks[at]["source"]
+    return (block["type"], texts_before, source["media_type"], block.get("title", ""), source["data"])
 
 
 def _plain(value: Any) -> Any:
@@ -121,5 +130,11 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_LOOKS: Mapping[str, Callable[[Block], tuple[Any, ...]]] = {"tool_use": _call, "tool_result": _result}
-"""What a client sees of a block that is not text, by its type: values that compare, and that JSON can write."""
+_LOOKS: Mapping[str, Callable[[list[Block], int], tuple[Any, ...]]] = {
+    "tool_use": _call,
+    "tool_result": _result,
+    "image": _picture,
+    "document": _picture,
+}
+"""What a client sees of a block that is not text, by its type: values that compare. JSON can write all but the last,
+which is a text, and perhaps a large one."""

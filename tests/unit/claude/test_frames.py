@@ -20,6 +20,7 @@ from claude_code_api.errors import (
     ContentRefused,
     ContextOverflow,
     GatewayError,
+    InvalidImage,
     ProcessDied,
     UpstreamAuthFailed,
     UpstreamError,
@@ -330,6 +331,11 @@ def test_a_conversation_that_is_too_long() -> None:
     error = failure(cli.failed(400, "Prompt is too long"))
     assert isinstance(error, ContextOverflow)
     assert error.param == "messages"
+
+
+def test_an_image_that_is_too_large_for_a_history_is_the_clients_to_mend() -> None:
+    said = "Image base64 size (5.5MB) exceeds API limit (5MB). Please resize the image before sending."
+    assert isinstance(failure(cli.failed(None, said)), InvalidImage)
 
 
 def test_an_error_of_the_cli_itself() -> None:

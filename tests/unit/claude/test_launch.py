@@ -140,7 +140,8 @@ def test_a_child_lives_in_directories_of_its_own(tmp_path: Path) -> None:
     environment = settled({"HOME": "/me", "CLAUDE_CONFIG_DIR": "/mine"}).env(place)
     assert environment["HOME"] == str(place.home)
     assert environment["CLAUDE_CONFIG_DIR"] == str(place.config)
-    for path in (place.home, place.config, place.work):
+    assert environment["CLAUDE_CODE_TMPDIR"] == str(place.temp)
+    for path in (place.home, place.config, place.work, place.temp):
         assert path.is_relative_to(tmp_path / "key")
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from claude_code_api.api.checks import sound
+from claude_code_api.api.media import Media
 from claude_code_api.api.openai_chat.dialogue import dialogue_of
 from claude_code_api.api.openai_chat.tools import schema_of, tools_of
 from claude_code_api.api.openai_chat.wire import ChatRequest
@@ -68,8 +69,11 @@ def parse(
     identity: Identity = _NAMELESS,
     strict: bool = False,
     side_requests: Sequence[str] = (),
+    media: Media | None = None,
 ) -> ParsedRequest:
     """Translate a request for the conversation that it names. `side_requests`: how questions beside one begin.
+
+    `media` has the images that the request names by URL.
 
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
@@ -77,7 +81,7 @@ def parse(
     ignored = _ignored(request, strict=strict)
     options = _options(request)
     schema = schema_of(request)
-    dialogue = dialogue_of(request.messages, appends=identity.appends)
+    dialogue = dialogue_of(request.messages, media or Media(), appends=identity.appends)
     messages = dialogue.messages
     if not messages or messages[-1].role != "user":
         raise InvalidRequest("The last message must be the user's, or a tool's result.", param="messages")
