@@ -100,6 +100,7 @@ def create_app(
             strict_params=settings.api.strict_params,
             reasoning_content=settings.api.reasoning_content,
             heartbeat_s=settings.server.heartbeat_seconds,
+            patience_s=settings.server.slow_client_seconds,
             offline=offline is not None,
         )
         manager.start()

@@ -55,6 +55,9 @@ class ServerSettings(_Section):
     max_body_bytes: int = Field(32 * 2**20, ge=1024, description="Largest request body.")
     shutdown_grace_seconds: float = Field(30, ge=0, description="How long running turns may go on after SIGTERM.")
     heartbeat_seconds: float = Field(10, gt=0, description="Silence on a stream before a heartbeat is sent.")
+    slow_client_seconds: float = Field(
+        60, gt=0, description="How long a client may take nothing of its stream before it counts as gone."
+    )
 
 
 class ClaudeSettings(_Section):

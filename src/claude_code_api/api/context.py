@@ -30,6 +30,7 @@ class Context:
     strict_params: bool
     reasoning_content: bool
     heartbeat_s: float
+    patience_s: float
     offline: bool
     started_at: float = field(default_factory=time.monotonic)
 

@@ -112,6 +112,7 @@ async def _streamed(
     return EventStream(
         _frames(events, ticket, chunks),
         heartbeat_s=context.heartbeat_s,
+        patience_s=context.patience_s,
         on_gone=ticket.abandon,
         on_sent=ticket.delivered,
         headers=headers,
