@@ -71,6 +71,7 @@ class TurnReader:
         self._gathered = Gathered(structured=structured, answered=answered)
         self._structured = structured
         self._streamed: set[str] = set()
+        self._whole = ""
         self._said_something = False
         self._void = False
         # The message that is coming in
@@ -124,6 +125,7 @@ class TurnReader:
             case "content_block_delta":
                 return self._delta(event["index"], event["delta"])
             case "message_start":
+                self._streamed.add(event["message"]["id"])
                 return self._message_started(event["message"])
             case "message_delta":
                 self._stop_reason = event["delta"].get("stop_reason")
@@ -145,7 +147,6 @@ class TurnReader:
         self._stop_reason = None
         self._model = message["model"]
         self._usage = dict(message.get("usage") or {})
-        self._streamed.add(message["id"])
         self._blocks, self._made, self._calls = {}, set(), set()
         self._in_a_call = self._stopped_for_tools = False
         self._gathered.json = ""
@@ -189,17 +190,24 @@ class TurnReader:
             self._error_kind = frame["error"]
             return ()
         self._gathered.assistant(message["id"], message["content"], frame["uuid"])
-        if message["id"] in self._streamed:
-            return ()
-        self._model = message["model"]
+        return () if message["id"] in self._streamed else self._unstreamed(message)
+
+    def _unstreamed(self, message: Frame) -> Iterable[TurnEvent]:
+        """The CLI fell back to asking without streaming: each block comes in one piece, and all before the calls."""
+        events: list[TurnEvent] = []
+        if message["id"] != self._whole:
+            self._whole = message["id"]
+            events += self._message_started(message)
+            self.spent += usage_of(self._usage)
         self._stop_reason = message.get("stop_reason")
-        # The CLI fell back to asking without streaming: each block comes in one piece.
-        restarted, self._said_something = self._said_something, False
-        events: list[TurnEvent] = [AnswerRestarted()] if restarted else []
-        for index, block in enumerate(message["content"]):
+        for block in message["content"]:
+            index = len(self._blocks)
             events += self._block_started(index, block)
             events += self._delta(index, _whole(block))
         self._said_something = False
+        self._stopped_for_tools = self._stop_reason == "tool_use"
+        if self._stop_reason == "max_tokens" and self._in_a_call:
+            events += self._cut_in_a_call()
         return events
 
     def _user(self, frame: Frame) -> Iterable[TurnEvent]:

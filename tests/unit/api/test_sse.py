@@ -118,7 +118,9 @@ async def test_a_client_that_leaves_is_noticed_while_nothing_is_sent() -> None:
             yield b""
 
     client = Client()
-    response = EventStream(until_left(), heartbeat_s=60.0, on_gone=left.set, on_sent=lambda: None, headers={})
+    response = EventStream(
+        until_left(), heartbeat_s=60.0, patience_s=60.0, on_gone=left.set, on_sent=lambda: None, headers={}
+    )
     async with asyncio.timeout(5):
         await response(SCOPE, gone, client.send)
 

@@ -158,7 +158,7 @@ def test_a_stream_that_breaks_is_closed_and_the_whole_answer_follows_in_one_piec
         cli.assistant(cli.said("Hello."), identity="msg_2"),
         cli.result(),
     )
-    assert events[1:4] == [TextDelta("Hel"), AnswerRestarted(), TextDelta("Hello.")]
+    assert events[1:5] == [TextDelta("Hel"), AnswerRestarted(), AnswerStarted(cli.MODEL), TextDelta("Hello.")]
     done = events[-1]
     assert isinstance(done, TurnCompleted)
     assert done.messages == (Message("assistant", (cli.said("Hello."),)),)
@@ -171,7 +171,7 @@ def test_a_stream_that_breaks_before_it_said_anything_is_no_loss() -> None:
 
 def test_an_answer_that_was_never_streamed_is_told_once() -> None:
     events = read(cli.assistant(cli.said("Hello.")), cli.result())
-    assert events[:-1] == [TextDelta("Hello.")]
+    assert events[:-1] == [AnswerStarted(cli.MODEL), TextDelta("Hello.")]
     done = events[-1]
     assert isinstance(done, TurnCompleted)
     assert done.model == cli.MODEL
