@@ -15,7 +15,10 @@ from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTu
 
 @dataclass
 class Record:
-    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too."""
+    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too.
+
+    `is_stored`: the store keeps it. `is_copy`: its history was copied, and no turn has gone on from it yet.
+    """
 
     tenant: str
     conversation_id: str
@@ -32,6 +35,8 @@ class Record:
     created_at: float = field(default_factory=time.time)
     last_used_at: float = field(default_factory=time.time)
     unread: Unread | None = None
+    is_stored: bool = False
+    is_copy: bool = False
 
     @classmethod
     def of(cls, stored: StoredConversation) -> Record:
@@ -52,6 +57,8 @@ class Record:
             created_at=stored.created_at,
             last_used_at=stored.last_used_at,
             unread=stored.unread,
+            is_stored=True,
+            is_copy=stored.epoch == 0 and stored.binding is None,
         )
 
     @property
@@ -73,7 +80,7 @@ class Record:
             place=agent.place,
             conversation_created_at=self.created_at,
             epoch=epoch,
-            is_first=self.turns == 0,
+            is_first=not self.is_stored,
             turn_id=turn.id,
             request_id=turn.mark.request_id,
             fingerprint=turn.mark.fingerprint,
@@ -101,7 +108,8 @@ class Record:
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
-            is_new_session=self.binding is not None and self.binding.cli_session_id != agent.cli_session_id,
+            is_new_session=self.is_stored
+            and (self.binding is None or self.binding.cli_session_id != agent.cli_session_id),
             lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
             entries=agent.entries,
         )
@@ -114,3 +122,9 @@ class Record:
         self.cost_stored += done.cost_usd
         self.last_used_at = time.time()
         self.unread = Unread(turn.id, turn.mark.fingerprint, self.last_used_at)
+        self.is_stored, self.is_copy = True, False
+
+    def went_back(self, left: StoredConversation) -> None:
+        """Turns were taken back in the store: this is what is left."""
+        self.history, self.binding, self.unread = list(left.history), left.binding, left.unread
+        self.turns, self.last_used_at = left.turns, left.last_used_at
