@@ -118,7 +118,7 @@ async def test_a_turn_that_replaced_the_history_leaves_the_one_it_came_with(stor
     assert (await rewound(store, "a", 1)).left.history == ()
 
 
-async def test_its_answers_cannot_be_had_again(store: SqlStore) -> None:
+async def test_its_answers_cannot_be_had_again(store: SqlStore, tmp_path: Path) -> None:
     kept, taken = began("a", "one", idempotency_key="kept"), began("a", "two", idempotency_key="taken")
     for turn in (kept, taken):
         await take_turn(store, turn)
@@ -126,6 +126,7 @@ async def test_its_answers_cannot_be_had_again(store: SqlStore) -> None:
     assert await store.answer(taken.turn_id) is None
     assert await store.keyed_answer("default", "taken", since=0) is None
     assert await store.keyed_answer("default", "kept", since=0) is not None
+    assert rows(tmp_path / "store.db", "SELECT key FROM idempotency") == [("kept",)]
     assert left.unread is not None
     assert left.unread.turn_id == kept.turn_id, "it is the last answer again, and it never arrived"
     await take_turn(store, began("a", "two", idempotency_key="taken"))
