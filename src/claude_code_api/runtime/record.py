@@ -108,11 +108,16 @@ class Record:
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
-            is_new_session=self.is_stored
-            and (self.binding is None or self.binding.cli_session_id != agent.cli_session_id),
+            is_new_session=self._leaves_a_session(agent, is_bound=event.leaf is not None),
             lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
             entries=agent.entries,
         )
+
+    def _leaves_a_session(self, agent: Agent, *, is_bound: bool) -> bool:
+        """Whether copies of other sessions than this process's can go; without a binding nobody knows of which."""
+        if self.binding is None:
+            return self.is_stored and is_bound
+        return self.binding.cli_session_id != agent.cli_session_id
 
     def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
