@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from claude_code_api.core.conversation import open_calls, same_history
+from claude_code_api.core.conversation import open_calls, same_beginning, same_history
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.errors import InvalidRequest
 from claude_code_api.runtime.ports import Profile
@@ -36,16 +36,12 @@ class Standing:
         """The turns to take back, the newest first, so that the context is this history; None when that is no way."""
         if history is self.context:
             return []
-        back: list[str] = []
-        length = len(self.context)
-        for turn, before in reversed([*self.marks, ("", length)]):
-            if len(back) > _MOST_REWOUND:
-                return None
-            if turn:
-                back.append(turn)
-            if same_history(history, self.context[:before]):
-                return back
-        return None
+        marks = self.marks[-_MOST_REWOUND:]
+        lengths = [len(self.context), *(length for _, length in reversed(marks))]
+        length = same_beginning(self.context, lengths, history)
+        if length is None:
+            return None
+        return [turn for turn, before in reversed(marks) if before >= length] if length < len(self.context) else []
 
     def undone(self, turn: str) -> None:
         """The turn that was sent last left nothing behind."""
