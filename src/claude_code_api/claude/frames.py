@@ -113,6 +113,10 @@ class TurnReader:
             return self._result(frame)
         return ()
 
+    def expects(self, call: str) -> bool:
+        """Whether this is a call of the answer itself, and not of a sub-agent or of work that nobody asked for."""
+        return not self.over and call in self._calls
+
     def called(self, call: str) -> Iterable[TurnEvent]:
         """The CLI made this call of a client's tool, and waits for its result."""
         self._waiting.add(call)
