@@ -292,6 +292,12 @@ def test_a_call_in_a_broken_stream_is_void_and_the_whole_answer_counts() -> None
     assert turn.done.messages == (Message("assistant", (told("b", "time", city="Rome"),)),)
 
 
+def test_a_whole_call_in_a_broken_stream_does_not_end_the_turn() -> None:
+    turn = Turn()
+    turn.take(cli.message_start(), *streamed(WEATHER), "a", cli.message_delta("tool_use"), cli.message_abandoned())
+    assert not turn.reader.over
+
+
 @pytest.mark.xfail(reason="calls of an answer that was not streamed never end the turn: it hangs until its deadline")
 @pytest.mark.parametrize("again", ["a", "another"])
 def test_calls_that_come_in_one_piece_after_a_broken_stream_end_the_turn(again: str) -> None:
