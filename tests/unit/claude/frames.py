@@ -63,8 +63,8 @@ def message_stop() -> Frame:
     return stream({"type": "message_stop"})
 
 
-def message_abandoned(identity: str = "msg_1") -> Frame:
-    lost = {"api_message_id": identity, "from_block_index": 0}
+def message_abandoned(identity: str = "msg_1", from_block: int = 0) -> Frame:
+    lost = {"api_message_id": identity, "from_block_index": from_block}
     return stream({"type": "message_stop"}, abandoned_blocks=lost)
 
 

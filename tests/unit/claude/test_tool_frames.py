@@ -315,6 +315,16 @@ def test_calls_that_come_in_one_piece_after_a_broken_stream_end_the_turn(again: 
     assert turn.events.count(AnswerRestarted()) == 1
 
 
+@pytest.mark.xfail(reason="the CLI keeps the whole call and waits for its result; nobody tells the client")
+def test_a_stream_that_breaks_behind_a_whole_call_ends_the_turn_one_way_or_another() -> None:
+    """The CLI makes the call while the rest comes in, keeps it, says that there was an error, and waits."""
+    turn = Turn()
+    turn.take(cli.message_start(), *streamed(WEATHER), "a", cli.call_start(TIME, 1), cli.arguments('{"cit', 1))
+    turn.take(cli.message_abandoned(from_block=1))
+    turn.take(cli.api_error("API Error: Server error mid-response.", "server_error"))
+    assert turn.reader.over
+
+
 # The token limit
 
 
