@@ -25,6 +25,7 @@ from claude_code_api.core.turn import (
     TurnFailed,
     Usage,
 )
+from claude_code_api.errors import UpstreamInterrupted
 
 
 class TurnReader:
@@ -192,9 +193,21 @@ class TurnReader:
         message = frame["message"]
         if frame.get("error"):
             self._error_kind = frame["error"]
-            return ()
+            return self._broke_behind_a_call()
         self._gathered.assistant(message["id"], message["content"], frame["uuid"])
         return () if message["id"] in self._streamed else self._unstreamed(message)
+
+    def _broke_behind_a_call(self) -> Iterable[TurnEvent]:
+        """The model's stream broke behind a whole call: the CLI waits for its result, and says no more."""
+        if not self._calls & self._shown():
+            return ()
+        self.over = True
+        lost = UpstreamInterrupted("The model's stream broke in the middle of the answer.", retry_after=1)
+        return (TurnFailed(lost),)
+
+    def _shown(self) -> set[str]:
+        """The calls of this message that the client has been told of."""
+        return {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
 
     def _unstreamed(self, message: Frame) -> Iterable[TurnEvent]:
         """The CLI fell back to asking without streaming: each block comes in one piece, and all before the calls."""
@@ -217,9 +230,8 @@ class TurnReader:
     def _user(self, frame: Frame) -> Iterable[TurnEvent]:
         """The agent's own tools gave results; or the CLI itself answered a call that could not be made."""
         resolved = self._gathered.user(frame["message"]["content"], frame["uuid"])
-        shown = {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
         self._calls -= resolved
-        self._void = self._void or bool(resolved & shown) or self._gathered.missed_schema
+        self._void = self._void or bool(resolved & self._shown()) or self._gathered.missed_schema
         return self._parked()
 
     def _parked(self) -> Iterable[TurnEvent]:
@@ -227,7 +239,8 @@ class TurnReader:
         if self.over or not self._stopped_for_tools or not self._calls or self._calls - self._waiting:
             return ()
         self.over = True
-        return (self._completed("tool_use", open_calls=frozenset(self._calls)),)
+        completed = self._completed("tool_use", open_calls=frozenset(self._calls))
+        return (AnswerRestarted(), completed) if self._void else (completed,)
 
     def _cut_in_a_call(self) -> Iterable[TurnEvent]:
         """The token limit fell into a call's arguments: the CLI would complain to the model, and go on."""

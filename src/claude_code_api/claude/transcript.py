@@ -57,7 +57,11 @@ def cut_after(place: Workplace, session: str, leaf: str) -> None:
         lines = list(file)
     entries = [_parsed(line) for line in lines]
     last = next(number for number, entry in enumerate(entries) if entry.get("uuid") == leaf)
-    kept = [line for number, line in enumerate(lines) if number <= last or "uuid" not in entries[number]]
+    kept = [
+        line
+        for number, line in enumerate(lines)
+        if number <= last or (entries[number] and "uuid" not in entries[number])
+    ]
     if len(kept) < len(lines):
         written = path.with_suffix(".new")
         written.write_text("".join(kept), encoding="utf-8")

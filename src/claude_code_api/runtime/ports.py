@@ -26,7 +26,7 @@ class Entry:
 class Profile:
     """What only a launch can set. Turns with equal profiles can share a process.
 
-    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as canonical JSON text.
+    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as JSON text.
     """
 
     model: str

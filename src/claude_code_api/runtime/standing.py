@@ -48,12 +48,14 @@ class Standing:
         if self.marks and self.marks[-1][0] == turn:
             self.marks.pop()
 
+    def after(self, back: list[str]) -> list[Message]:
+        """What the context will be once these turns, the newest, are taken back."""
+        return self.context[: self.marks[-len(back)][1]] if back else self.context
+
     def go_back(self, turns: list[str]) -> None:
-        """These turns, the newest, are about to be taken back."""
-        for turn in turns:
-            name, length = self.marks.pop()
-            assert name == turn
-            self.context = self.context[:length]
+        """These turns, the newest, are being taken back."""
+        self.context = self.after(turns)
+        del self.marks[len(self.marks) - len(turns) :]
 
 
 def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:
