@@ -15,7 +15,10 @@ from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTu
 
 @dataclass
 class Record:
-    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too."""
+    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too.
+
+    `lineage` is known from its first turn in this server on.
+    """
 
     tenant: str
     conversation_id: str
@@ -32,6 +35,7 @@ class Record:
     created_at: float = field(default_factory=time.time)
     last_used_at: float = field(default_factory=time.time)
     unread: Unread | None = None
+    lineage: str | None = None
 
     @classmethod
     def of(cls, stored: StoredConversation) -> Record:
@@ -86,7 +90,15 @@ class Record:
         )
 
     def completed(
-        self, turn: Turn, event: TurnCompleted, agent: Agent, *, epoch: int, profile: Profile, history: list[Message]
+        self,
+        turn: Turn,
+        event: TurnCompleted,
+        agent: Agent,
+        *,
+        epoch: int,
+        profile: Profile,
+        is_fork: bool,
+        history: list[Message],
     ) -> CompletedTurn:
         """What to store before the client is told that its answer is complete. `history` is what there is after it."""
         return CompletedTurn(
@@ -103,6 +115,7 @@ class Record:
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
             is_new_session=self.turns > 0
             and (self.binding is None or self.binding.cli_session_id != agent.cli_session_id),
+            is_fork=is_fork,
             lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
             entries=agent.entries,
         )
@@ -110,6 +123,7 @@ class Record:
     def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
         self.history, self.system, self.binding, self.model = history, done.system, done.binding, done.model
+        self.lineage = done.lineage
         self.turns += 1
         self.usage += done.usage
         self.cost_stored += done.cost_usd
