@@ -6,8 +6,10 @@ background work can start turns that nobody asked for. Frames of sub-agents (`pa
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from claude_code_api.claude.control import Frame
 from claude_code_api.claude.failures import failure_of_result, failure_of_retry
@@ -25,6 +27,7 @@ from claude_code_api.core.turn import (
     TurnFailed,
     Usage,
 )
+from claude_code_api.errors import UpstreamInterrupted
 
 
 class TurnReader:
@@ -113,6 +116,10 @@ class TurnReader:
             return self._result(frame)
         return ()
 
+    def expects(self, call: str) -> bool:
+        """Whether this is a call of the answer itself, and not of a sub-agent or of work that nobody asked for."""
+        return not self.over and call in self._calls
+
     def called(self, call: str) -> Iterable[TurnEvent]:
         """The CLI made this call of a client's tool, and waits for its result."""
         self._waiting.add(call)
@@ -160,7 +167,8 @@ class TurnReader:
         self._made.add(block["id"])
         self._calls.add(block["id"])
         if self._structured and block["name"] == STRUCTURED_OUTPUT:
-            self._blocks[index] = STRUCTURED_OUTPUT
+            if not self._gathered.json:
+                self._blocks[index] = STRUCTURED_OUTPUT
         elif block["name"] in self._tools:
             self._blocks[index] = block["id"]
             self._said_something = True
@@ -188,9 +196,21 @@ class TurnReader:
         message = frame["message"]
         if frame.get("error"):
             self._error_kind = frame["error"]
-            return ()
+            return self._broke_behind_a_call()
         self._gathered.assistant(message["id"], message["content"], frame["uuid"])
         return () if message["id"] in self._streamed else self._unstreamed(message)
+
+    def _broke_behind_a_call(self) -> Iterable[TurnEvent]:
+        """The model's stream broke behind a whole call: the CLI waits for its result, and says no more."""
+        if not self._calls & self._shown():
+            return ()
+        self.over = True
+        lost = UpstreamInterrupted("The model's stream broke in the middle of the answer.", retry_after=1)
+        return (TurnFailed(lost),)
+
+    def _shown(self) -> set[str]:
+        """The calls of this message that the client has been told of."""
+        return {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
 
     def _unstreamed(self, message: Frame) -> Iterable[TurnEvent]:
         """The CLI fell back to asking without streaming: each block comes in one piece, and all before the calls."""
@@ -213,9 +233,8 @@ class TurnReader:
     def _user(self, frame: Frame) -> Iterable[TurnEvent]:
         """The agent's own tools gave results; or the CLI itself answered a call that could not be made."""
         resolved = self._gathered.user(frame["message"]["content"], frame["uuid"])
-        shown = {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
         self._calls -= resolved
-        self._void = self._void or bool(resolved & shown) or self._gathered.missed_schema
+        self._void = self._void or bool(resolved & self._shown()) or self._gathered.missed_schema
         return self._parked()
 
     def _parked(self) -> Iterable[TurnEvent]:
@@ -223,7 +242,8 @@ class TurnReader:
         if self.over or not self._stopped_for_tools or not self._calls or self._calls - self._waiting:
             return ()
         self.over = True
-        return (self._completed("tool_use", open_calls=frozenset(self._calls)),)
+        completed = self._completed("tool_use", open_calls=frozenset(self._calls))
+        return (AnswerRestarted(), completed) if self._void else (completed,)
 
     def _cut_in_a_call(self) -> Iterable[TurnEvent]:
         """The token limit fell into a call's arguments: the CLI would complain to the model, and go on."""
@@ -248,7 +268,9 @@ class TurnReader:
         if self._structured and not self._cut_short and frame.get("structured_output") is None:
             self.dirty = True  # it was told twice to meet the schema
             return (self._completed("refusal"),)
-        stop_reason = "end_turn" if self._structured else frame.get("stop_reason") or "end_turn"
+        if self._structured and not self._cut_short:
+            return (*self._settle_json(frame["structured_output"]), self._completed("end_turn"))
+        stop_reason = frame.get("stop_reason") or "end_turn"
         completed = self._completed("max_tokens" if self._cut_short else stop_reason)
         if self._cut_short:
             self.truncated = completed
@@ -258,9 +280,18 @@ class TurnReader:
     def _completed(self, stop_reason: str, *, open_calls: frozenset[str] = frozenset()) -> TurnCompleted:
         gathered = self._gathered
         messages = gathered.messages(open_calls, refused=stop_reason == "refusal")
-        leaf = None if self.dirty or (self._structured and not open_calls) else gathered.leaf
+        leaf = None if self.dirty or self._structured else gathered.leaf
         usage = self.spent - self._spent_before
-        return TurnCompleted(stop_reason, self._model, usage, leaf, messages)
+        return TurnCompleted(stop_reason, self._model, usage, leaf, messages, self.compacted)
+
+    def _settle_json(self, accepted: Any) -> Iterable[TurnEvent]:
+        """The answer is what the CLI accepted: not always what came last, nor in this turn."""
+        gathered = self._gathered
+        with contextlib.suppress(ValueError):
+            if json.loads(gathered.json) == accepted:
+                return ()
+        told, gathered.json = gathered.json, json.dumps(accepted, ensure_ascii=False)
+        return (AnswerRestarted(),) if told else ()
 
 
 def _whole(block: Frame) -> Frame:

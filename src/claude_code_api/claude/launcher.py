@@ -15,7 +15,7 @@ import structlog
 from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.claude.process import Basis, ClaudeProcess
-from claude_code_api.claude.tools import stubs
+from claude_code_api.claude.tools import stubs, tools_for
 from claude_code_api.claude.warm import SpareSettings, WarmPool
 from claude_code_api.errors import StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
@@ -151,7 +151,8 @@ class ClaudeLauncher:
         """Do the handshake; a process that fails it, or is no longer wanted, is reaped."""
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(lambda: asyncio.shield(process.stop(flush=False)))
-            tools = launch.tools or stubs(launch.history)
+            structured = launch.profile.schema is not None
+            tools = tools_for(launch.options, stubs(launch.history), structured=structured)
             await process.initialize(launch.profile, tools, model=model, timeout_s=self._start_s)
             undo.pop_all()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -38,6 +38,14 @@ def same_history(held: Sequence[Message], sent: Sequence[Message]) -> bool:
     """
     pairs = zip_longest(_runs(held), _runs(sent))
     return all(one is not None and other is not None and _same(one, other) for one, other in pairs)
+
+
+def same_beginning(held: Sequence[Message], lengths: Iterable[int], sent: Sequence[Message]) -> int | None:
+    """The first of the `lengths` at which what is held so far is the history that the client sent; None: none is."""
+    counts = [0, *_counted(held)]
+    wanted = max(_counted(sent), default=0)
+    matching = (length for length in lengths if counts[length] == wanted and same_history(held[:length], sent))
+    return next(matching, None)
 
 
 def lineage(history: Sequence[Message]) -> str:
@@ -88,6 +96,22 @@ def _runs(history: Sequence[Message]) -> Iterator[_Run]:
         run.shown += shown
     if run is not None:
         yield run
+
+
+def _counted(history: Sequence[Message]) -> list[int]:
+    """For each message how many runs there are up to it."""
+    counts: list[int] = []
+    runs, role = 0, None
+    for message in history:
+        if message.role != role and any(map(_is_seen, message.content)):
+            runs, role = runs + 1, message.role
+        counts.append(runs)
+    return counts
+
+
+def _is_seen(block: Block) -> bool:
+    kind = block.get("type", "")
+    return not block.get("internal") and (bool(block["text"].strip()) if kind == "text" else kind in _LOOKS)
 
 
 def _say(said: hashlib._Hash, role: str, text: str) -> None:

@@ -102,6 +102,13 @@ class UndoFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessUnfit:
+    """The process cannot be brought to where the current turn begins; the turn was not sent."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessExited:
     """The process is reaped."""
 
@@ -150,6 +157,7 @@ Event: TypeAlias = (
     | TurnUndone
     | UndoFailed
     | RewindWanted
+    | ProcessUnfit
     | ProcessExited
     | StartFailed
     | StopWanted

@@ -28,13 +28,13 @@ from claude_code_api.core.turn import (
     TurnFailed,
     TurnStarted,
 )
-from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, ProcessDied, TurnCancelled
+from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, TurnCancelled
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.own_process import OwnProcess
 from claude_code_api.runtime.ports import Agent, StoredConversation
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import defect, own_error, refusal_error, too_few
-from claude_code_api.runtime.standing import content_of, needs
+from claude_code_api.runtime.standing import Standing, content_of, needs
 from claude_code_api.runtime.watchdog import watch
 
 _log = structlog.get_logger("claude_code_api.session")
@@ -256,7 +256,6 @@ class Actor:
         assert agent is not None
         assert standing is not None
         back = standing.way_back(needs(self.record, turn.input)[1]) or []
-        standing.go_back(back)
         turn.start = self._process.take_kind(StartKind.FORKED if back else StartKind.LIVE)
         turn.sent_at = asyncio.get_running_loop().time()
         if turn.start is StartKind.LIVE:
@@ -264,14 +263,12 @@ class Actor:
             self._process.tell("session_reused", request_id=turn.mark.request_id)
         self._put(turn, TurnStarted(turn.start))
         try:
-            content = content_of(turn.input.new, standing.context)
+            content = content_of(turn.input.new, standing.after(back))
         except InvalidRequest as error:
             self._emitted(turn, epoch, TurnFailed(error))
             return
         turn.input = replace(turn.input, new=Message("user", content))
-        if not self._session.parked:
-            standing.marks.append((turn.id, len(standing.context)))
-        self._spawn_for(turn, epoch, self._run(turn, agent, standing.context, back, epoch), "turn")
+        self._spawn_for(turn, epoch, self._run(turn, agent, standing, back, epoch), "turn")
 
     def _spawn_for(self, turn: Turn, epoch: int, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start what a turn needs done; if that fails, so does the turn."""
@@ -286,15 +283,22 @@ class Actor:
         task.add_done_callback(done)
         return task
 
-    async def _run(self, turn: Turn, agent: Agent, context: list[Message], back: list[str], epoch: int) -> None:
+    async def _run(self, turn: Turn, agent: Agent, standing: Standing, back: list[str], epoch: int) -> None:
         """Record the turn, send it, and watch over it. `back` are turns to take back first."""
+        if back and not await agent.rewind(back, standing.taken_back):
+            if turn.id in self._pending and epoch == self._session.epoch:
+                self.post(ev.ProcessUnfit(epoch))
+            return
+        if turn.id not in self._pending or epoch != self._session.epoch:
+            return
+        context = standing.context
         began = self.record.began(turn, agent, epoch=epoch, context=context)
         await self._host.store.begin(began)
-        if back and not await agent.rewind(back):
-            raise ProcessDied("The conversation could not be taken back; send the request again.", retry_after=1)
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
         asked = turn.input
+        if not self._session.parked:
+            standing.sent(turn.id, asked.new.content)
         agent.send(turn.id, asked.new.content, asked.options, lambda event: self._emitted(turn, epoch, event))
         overdue = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
         if overdue is not None:
@@ -328,13 +332,23 @@ class Actor:
         assert standing is not None
         process.account(agent)
         history = [*standing.context, turn.input.new, *event.messages]
-        done = self.record.completed(turn, event, agent, epoch=epoch, profile=standing.profile, history=history)
+        done = self.record.completed(
+            turn,
+            event,
+            agent,
+            epoch=epoch,
+            profile=standing.profile,
+            is_fork=standing.context is not self.record.history,
+            history=history,
+        )
         if not await self._host.store.complete(done):
             raise ConversationDeleted("The conversation was deleted.")
         process.committing = None
         agent.note_stored(len(done.entries))
         self._session.resumable = True
         standing.context = history
+        if event.compacted:
+            standing.marks.clear()
         self.record.apply(done, turn, history)
         self._host.stats.counts["turns"] += 1
         self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
@@ -349,7 +363,7 @@ class Actor:
         if not clean:
             self._process.tell("turn_not_undone", turn=turn_id)
         elif self._process.standing is not None:
-            self._process.standing.undone(turn_id)
+            self._process.standing.taken_back(turn_id)
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
 
     async def _go_back(self, turns: int, epoch: int) -> None:

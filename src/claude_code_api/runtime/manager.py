@@ -138,7 +138,8 @@ class SessionManager:
             cut=lambda: actor.cut(turn.id),
             delivered=lambda: self._note_delivered(address, turn.id),
         )
-        self._placed[address] = running
+        if self._actors.get(address) is actor:
+            self._placed[address] = running
         if turn_input.apart:
             turn.stream.on_end(lambda: self._end_apart(address))
         return running
@@ -175,7 +176,8 @@ class SessionManager:
             found = await self.store.find(tenant, held, system=turn_input.system or "")
             if found is not None:
                 actor = await self._find_or_make(Address(tenant, found))
-                if actor.at_rest and lineage(actor.record.history) == held:
+                record = actor.record
+                if actor.at_rest and (record.lineage or lineage(record.history)) == held:
                     return actor
                 self.changed(actor)  # somebody else was faster: what it holds or does now is theirs
         if conversation_id is None:

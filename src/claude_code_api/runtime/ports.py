@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.keys import ApiKey
-from claude_code_api.core.turn import Block, Message, Options, StartKind, Tool, TurnCompleted, TurnEvent, Usage
+from claude_code_api.core.turn import Block, Message, Options, StartKind, TurnCompleted, TurnEvent, Usage
 
 Emit: TypeAlias = Callable[[TurnEvent], None]
 
@@ -26,7 +26,7 @@ class Entry:
 class Profile:
     """What only a launch can set. Turns with equal profiles can share a process.
 
-    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as canonical JSON text.
+    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as JSON text.
     """
 
     model: str
@@ -49,12 +49,12 @@ class Launch:
 
     With a `binding`, the CLI's own transcript is resumed at its leaf; `recall` fetches the stored copy, for when the
     one on the disk is not whole. Without either, `history` is written as a new transcript first; with no history at
-    all the conversation is empty. `tools` are the client's, for the first turn.
+    all the conversation is empty. `options` are the first turn's.
     """
 
     place: str | None
     profile: Profile
-    tools: tuple[Tool, ...]
+    options: Options
     binding: Binding | None
     history: tuple[Message, ...]
     recall: Callable[[], Awaitable[Sequence[Entry]]]
@@ -108,6 +108,10 @@ class Agent(Protocol):
         """When it last said anything, on the event loop's clock."""
         ...
 
+    def takes(self, options: Options) -> bool:
+        """Whether a turn with these options can be sent to it as it is."""
+        ...
+
     def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:
         """Send a user message, or the results of open tool calls.
 
@@ -115,8 +119,11 @@ class Agent(Protocol):
         """
         ...
 
-    async def rewind(self, turns: Sequence[str]) -> bool:
-        """Take back completed turns that were sent to this process, the newest first; False when that did not work."""
+    async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
+        """Take back completed turns that were sent to this process, the newest first; `taken_back` is told of each.
+
+        False when one could not be, or `undo` came in between.
+        """
         ...
 
     @property
@@ -253,7 +260,8 @@ class BeganTurn:
 class CompletedTurn:
     """A turn that was answered, and where its conversation can be resumed from now on.
 
-    `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed.
+    `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed; `is_fork`
+    that it replaced the history before it.
     `lineage` identifies the history that the conversation holds now, None when nobody may find it that way; `entries`
     is what its transcript gained.
     """
@@ -270,6 +278,7 @@ class CompletedTurn:
     cost_usd: float
     binding: Binding | None
     is_new_session: bool
+    is_fork: bool
     lineage: str | None
     entries: tuple[Entry, ...]
 

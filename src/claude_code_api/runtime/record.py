@@ -17,7 +17,8 @@ from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTu
 class Record:
     """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too.
 
-    `is_stored`: the store keeps it. `is_copy`: its history was copied, and no turn has gone on from it yet.
+    `is_stored`: the store keeps it. `is_copy`: its history was copied, and no turn has gone on from it yet. `lineage`
+    is known from its first turn in this server on, until it goes back.
     """
 
     tenant: str
@@ -37,6 +38,7 @@ class Record:
     unread: Unread | None = None
     is_stored: bool = False
     is_copy: bool = False
+    lineage: str | None = None
 
     @classmethod
     def of(cls, stored: StoredConversation) -> Record:
@@ -93,7 +95,15 @@ class Record:
         )
 
     def completed(
-        self, turn: Turn, event: TurnCompleted, agent: Agent, *, epoch: int, profile: Profile, history: list[Message]
+        self,
+        turn: Turn,
+        event: TurnCompleted,
+        agent: Agent,
+        *,
+        epoch: int,
+        profile: Profile,
+        is_fork: bool,
+        history: list[Message],
     ) -> CompletedTurn:
         """What to store before the client is told that its answer is complete. `history` is what there is after it."""
         return CompletedTurn(
@@ -109,6 +119,7 @@ class Record:
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
             is_new_session=self._leaves_a_session(agent, is_bound=event.leaf is not None),
+            is_fork=is_fork,
             lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
             entries=agent.entries,
         )
@@ -122,6 +133,7 @@ class Record:
     def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
         self.history, self.system, self.binding, self.model = history, done.system, done.binding, done.model
+        self.lineage = done.lineage
         self.turns += 1
         self.usage += done.usage
         self.cost_stored += done.cost_usd
@@ -132,4 +144,4 @@ class Record:
     def went_back(self, left: StoredConversation) -> None:
         """Turns were taken back in the store: this is what is left."""
         self.history, self.binding, self.unread = list(left.history), left.binding, left.unread
-        self.turns, self.last_used_at = left.turns, left.last_used_at
+        self.turns, self.last_used_at, self.lineage = left.turns, left.last_used_at, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from claude_code_api.core.conversation import open_calls, same_history
+from claude_code_api.core.conversation import open_calls, same_beginning, same_history
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.errors import InvalidRequest
 from claude_code_api.runtime.ports import Profile
@@ -36,16 +36,12 @@ class Standing:
         """The turns to take back, the newest first, so that the context is this history; None when that is no way."""
         if history is self.context:
             return []
-        back: list[str] = []
-        length = len(self.context)
-        for turn, before in reversed([*self.marks, ("", length)]):
-            if len(back) > _MOST_REWOUND:
-                return None
-            if turn:
-                back.append(turn)
-            if same_history(history, self.context[:before]):
-                return back
-        return None
+        marks = self.marks[-_MOST_REWOUND:]
+        lengths = [len(self.context), *(length for _, length in reversed(marks))]
+        length = same_beginning(self.context, lengths, history)
+        if length is None:
+            return None
+        return [turn for turn, before in reversed(marks) if before >= length] if length < len(self.context) else []
 
     def way_back_before(self, turn: str, length: int) -> list[str] | None:
         """The turns to take back, the newest first, to be where `turn` was sent, with so many messages before it.
@@ -60,17 +56,22 @@ class Standing:
             return None
         return [name for name, _ in reversed(self.marks[at:])]
 
-    def undone(self, turn: str) -> None:
-        """The turn that was sent last left nothing behind."""
+    def after(self, back: list[str]) -> list[Message]:
+        """What the context will be once these turns, the newest, are taken back."""
+        return self.context[: self.marks[-len(back)][1]] if back else self.context
+
+    def taken_back(self, turn: str) -> None:
+        """The turn that was sent last is no part of the context any more, or never was."""
         if self.marks and self.marks[-1][0] == turn:
+            self.context = self.after([turn])
             self.marks.pop()
 
-    def go_back(self, turns: list[str]) -> None:
-        """These turns, the newest, are about to be taken back."""
-        for turn in turns:
-            name, length = self.marks.pop()
-            assert name == turn
-            self.context = self.context[:length]
+    def sent(self, turn: str, content: tuple[Block, ...]) -> None:
+        """A turn is sent as a message of its own. One with results of tools cannot be taken back, nor what precedes."""
+        if any(block["type"] == "tool_result" for block in content):
+            self.marks.clear()
+        else:
+            self.marks.append((turn, len(self.context)))
 
 
 def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:
@@ -94,15 +95,15 @@ def content_of(new: Message, history: list[Message]) -> tuple[Block, ...]:
     if unknown := [call for call in given if call not in calls]:
         waiting = f"Waiting are: {', '.join(calls)}." if calls else "No call waits for a result."
         raise InvalidRequest(
-            f"tool_call_id {', '.join(unknown)}: this conversation's last answer made no such call, or it has its "
-            f"result already. {waiting}",
+            f"No tool call {', '.join(unknown)} waits for a result: this conversation's last answer made none, or it "
+            f"has its result already. {waiting}",
             param="messages",
         )
     missing = [call for call in calls if call not in given]
     if given and missing:
         raise InvalidRequest(
-            "Send the results of all calls of an answer in one request. The following tool_call_ids did not have "
-            f"response messages: {', '.join(missing)}.",
+            "Send the results of all tool calls of an answer in one request. There was none for: "
+            f"{', '.join(missing)}.",
             param="messages",
         )
     return (*(_not_run(call) for call in missing), *new.content)

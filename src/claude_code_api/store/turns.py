@@ -150,6 +150,9 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
         },
     )
     if completed.is_new_session:
+        session = completed.binding.cli_session_id if completed.binding else ""
+        transcripts.forget_others(connection, completed.key, session)
+    if completed.is_new_session or completed.is_fork:
         _forget_what_was_replaced(connection, completed)
     if completed.binding is not None:
         of = transcripts.Of(completed.key, completed.place, completed.binding.cli_session_id)
@@ -158,9 +161,7 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
 
 
 def _forget_what_was_replaced(connection: Connection, completed: CompletedTurn) -> None:
-    """Copies of sessions that were left behind, and histories that a later one replaced: nobody reads them again."""
-    session = completed.binding.cli_session_id if completed.binding else ""
-    transcripts.forget_others(connection, completed.key, session)
+    """Histories that a later one replaced: nobody reads them again."""
     last = histories.beginning(connection, completed.key)
     older = (turn.c.conversation_key == completed.key, turn.c.status.in_(histories.WITH_BASE), turn.c.number < last)
     connection.execute(update(turn).where(*older, turn.c.base.is_not(None)).values(base=None))

@@ -32,7 +32,8 @@ def test_the_way_back_takes_the_newest_turns_first() -> None:
     standing = three_turns()
     assert standing.way_back_before("t2", 2) == ["t3", "t2"]
     assert standing.way_back_before("t1", 0) == ["t3", "t2", "t1"]
-    standing.go_back(["t3", "t2"])
+    for turn in ("t3", "t2"):
+        standing.taken_back(turn)
     assert (standing.context, standing.marks) == ([said("one"), told("1")], [("t1", 0)])
 
 
