@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
-from claude_code_api.api import auth, errors, models, operations, sessions
+from claude_code_api.api import auth, errors, happenings, models, operations, sessions, transcripts
 from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
@@ -101,6 +101,7 @@ def create_app(
             reasoning_content=settings.api.reasoning_content,
             heartbeat_s=settings.server.heartbeat_seconds,
             patience_s=settings.server.slow_client_seconds,
+            sessions_root=str(root.resolve()),
             offline=offline is not None,
         )
         manager.start()
@@ -145,7 +146,7 @@ def _http(
         lifespan=lifespan,
         responses=errors.DOCUMENTED,
     )
-    for room in (openai_chat, models, sessions, operations):
+    for room in (openai_chat, models, sessions, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(auth.Auth, hosts=settings.server.allowed_hosts, exposed=exposed)

@@ -92,6 +92,12 @@ class ConversationNotFound(GatewayError):
     code = "conversation_not_found"
 
 
+class ConversationExists(GatewayError):
+    """The id for a new conversation is taken."""
+
+    code = "conversation_exists"
+
+
 class ConversationDeleted(GatewayError):
     """The conversation was deleted while this turn waited or ran."""
 

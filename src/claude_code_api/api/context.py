@@ -18,7 +18,10 @@ from claude_code_api.runtime.ports import SparePool
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The runtime, and the settings that the API itself goes by."""
+    """The runtime, and the settings that the API itself goes by.
+
+    `sessions_root` is where the conversations' directories are: nobody is shown it.
+    """
 
     manager: SessionManager
     keys: Keyring
@@ -31,6 +34,7 @@ class Context:
     reasoning_content: bool
     heartbeat_s: float
     patience_s: float
+    sessions_root: str
     offline: bool
     started_at: float = field(default_factory=time.monotonic)
 

@@ -25,6 +25,7 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.AdminOnly: (403, "permission_error"),
     err.HostNotAllowed: (403, "invalid_request_error"),
     err.ConversationNotFound: (404, "invalid_request_error"),
+    err.ConversationExists: (409, "invalid_request_error"),
     err.ConversationDeleted: (409, "invalid_request_error"),
     err.ConversationBusy: (429, "rate_limit_error"),
     err.ConversationInUse: (409, "invalid_request_error"),

@@ -17,7 +17,8 @@ from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTu
 class Record:
     """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too.
 
-    `lineage` is known from its first turn in this server on.
+    `is_stored`: the store keeps it. `is_copy`: its history was copied, and no turn has gone on from it yet. `lineage`
+    is known from its first turn in this server on, until it goes back.
     """
 
     tenant: str
@@ -35,6 +36,8 @@ class Record:
     created_at: float = field(default_factory=time.time)
     last_used_at: float = field(default_factory=time.time)
     unread: Unread | None = None
+    is_stored: bool = False
+    is_copy: bool = False
     lineage: str | None = None
 
     @classmethod
@@ -56,6 +59,8 @@ class Record:
             created_at=stored.created_at,
             last_used_at=stored.last_used_at,
             unread=stored.unread,
+            is_stored=True,
+            is_copy=stored.epoch == 0 and stored.binding is None,
         )
 
     @property
@@ -77,7 +82,7 @@ class Record:
             place=agent.place,
             conversation_created_at=self.created_at,
             epoch=epoch,
-            is_first=self.turns == 0,
+            is_first=not self.is_stored,
             turn_id=turn.id,
             request_id=turn.mark.request_id,
             fingerprint=turn.mark.fingerprint,
@@ -113,12 +118,17 @@ class Record:
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
-            is_new_session=self.turns > 0
-            and (self.binding is None or self.binding.cli_session_id != agent.cli_session_id),
+            is_new_session=self._leaves_a_session(agent, is_bound=event.leaf is not None),
             is_fork=is_fork,
             lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
             entries=agent.entries,
         )
+
+    def _leaves_a_session(self, agent: Agent, *, is_bound: bool) -> bool:
+        """Whether copies of other sessions than this process's can go; without a binding nobody knows of which."""
+        if self.binding is None:
+            return self.is_stored and is_bound
+        return self.binding.cli_session_id != agent.cli_session_id
 
     def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
@@ -129,3 +139,9 @@ class Record:
         self.cost_stored += done.cost_usd
         self.last_used_at = time.time()
         self.unread = Unread(turn.id, turn.mark.fingerprint, self.last_used_at)
+        self.is_stored, self.is_copy = True, False
+
+    def went_back(self, left: StoredConversation) -> None:
+        """Turns were taken back in the store: this is what is left."""
+        self.history, self.binding, self.unread = list(left.history), left.binding, left.unread
+        self.turns, self.last_used_at, self.lineage = left.turns, left.last_used_at, None

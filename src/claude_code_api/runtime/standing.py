@@ -43,6 +43,19 @@ class Standing:
             return None
         return [turn for turn, before in reversed(marks) if before >= length] if length < len(self.context) else []
 
+    def way_back_before(self, turn: str, length: int) -> list[str] | None:
+        """The turns to take back, the newest first, to be where `turn` was sent, with so many messages before it.
+
+        None when it was not sent to this process, or there is no way: calls would be open again that it has closed.
+        """
+        places = {name: number for number, (name, _) in enumerate(self.marks)}
+        at = places.get(turn)
+        if at is None or self.marks[at][1] != length or len(self.marks) - at > _MOST_REWOUND:
+            return None
+        if open_calls(self.context[:length]):
+            return None
+        return [name for name, _ in reversed(self.marks[at:])]
+
     def after(self, back: list[str]) -> list[Message]:
         """What the context will be once these turns, the newest, are taken back."""
         return self.context[: self.marks[-len(back)][1]] if back else self.context

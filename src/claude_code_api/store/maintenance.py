@@ -103,7 +103,7 @@ def export(path: Path, conversation_id: str | None = None) -> Iterator[dict[str,
 
     Raises ConfigError.
     """
-    chosen = select(conversation).where(conversation.c.turns > 0)
+    chosen = select(conversation).where(conversation.c.kept)
     if conversation_id is not None:
         chosen = chosen.where(conversation.c.conversation_id == conversation_id)
     with explained(path), reading(path) as connection:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, exists, func, inse
 from claude_code_api.core.turn import StartKind, TurnCompleted, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved
 from claude_code_api.runtime.ports import BeganTurn, CompletedTurn, StoredAnswer
-from claude_code_api.store import transcripts
+from claude_code_api.store import histories, transcripts
 from claude_code_api.store.rows import (
     COMPLETED,
     FAILED,
@@ -42,6 +42,7 @@ _COMPLETE_CONVERSATION = (
     .values(
         {
             "turns": conversation.c.turns + 1,
+            "kept": True,
             **{name: conversation.c[name] + bindparam(f"more_{name}") for name in TOTALS},
         }
     )
@@ -94,7 +95,7 @@ def _make(connection: Connection, began: BeganTurn) -> None:
         delete(conversation).where(
             conversation.c.tenant == began.tenant,
             conversation.c.conversation_id == began.conversation_id,
-            conversation.c.turns == 0,
+            ~conversation.c.kept,
         )
     )
     connection.execute(
@@ -111,6 +112,7 @@ def _make(connection: Connection, began: BeganTurn) -> None:
             "created_at": began.conversation_created_at,
             "last_used_at": began.conversation_created_at,
             "epoch": began.epoch,
+            "kept": False,
         },
     )
 
@@ -160,9 +162,9 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
 
 def _forget_what_was_replaced(connection: Connection, completed: CompletedTurn) -> None:
     """Histories that a later one replaced: nobody reads them again."""
-    forks = (turn.c.conversation_key == completed.key, turn.c.status == COMPLETED, turn.c.base.is_not(None))
-    last = connection.scalar(select(func.max(turn.c.number)).where(*forks))
-    connection.execute(update(turn).where(*forks, turn.c.number < (last or 0)).values(base=None))
+    last = histories.beginning(connection, completed.key)
+    older = (turn.c.conversation_key == completed.key, turn.c.status.in_(histories.WITH_BASE), turn.c.number < last)
+    connection.execute(update(turn).where(*older, turn.c.base.is_not(None)).values(base=None))
 
 
 def end(connection: Connection, turn_id: str, error_code: str) -> None:
@@ -176,7 +178,7 @@ def end(connection: Connection, turn_id: str, error_code: str) -> None:
     if ended:
         connection.execute(delete(idempotency).where(idempotency.c.turn_id == turn_id))
     runs = exists().where(turn.c.conversation_key == key, turn.c.status == RUNNING)
-    connection.execute(delete(conversation).where(conversation.c.key == key, conversation.c.turns == 0, ~runs))
+    connection.execute(delete(conversation).where(conversation.c.key == key, ~conversation.c.kept, ~runs))
 
 
 def interrupt_running(connection: Connection) -> int:
@@ -187,7 +189,7 @@ def interrupt_running(connection: Connection) -> int:
     count = connection.execute(
         statement.values(status=INTERRUPTED, finished_at=time.time(), input=NOTHING, base=None)
     ).rowcount
-    connection.execute(delete(conversation).where(conversation.c.turns == 0))
+    connection.execute(delete(conversation).where(~conversation.c.kept))
     return count
 
 

@@ -15,6 +15,7 @@ from claude_code_api.core.session import State
 from claude_code_api.core.turn import Block, Message, Options, TurnCompleted, TurnFailed, TurnInput, Usage
 from claude_code_api.errors import InvalidRequest, StoreUnavailable
 from claude_code_api.runtime.actor import Actor
+from claude_code_api.runtime.feed import Feeds
 from claude_code_api.runtime.host import Host, RequestMark, Turn
 from claude_code_api.runtime.ports import BeganTurn, CompletedTurn, Emit, Entry, Launch, Origin
 from claude_code_api.runtime.stats import Stats
@@ -91,6 +92,7 @@ class FakeHost:
         self.limits = Limits(60, 60, 60)
         self.stats = Stats()
         self.tasks = Tasks()
+        self.feeds = Feeds()
         self.launcher = self.store = self.aftermath = self
 
     async def start(self, launch: Launch) -> FakeAgent:
