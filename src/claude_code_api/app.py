@@ -25,6 +25,7 @@ from claude_code_api.claude.launcher import ClaudeLauncher
 from claude_code_api.claude.warm import SpareSettings
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
+from claude_code_api.core.profiles import ProfilePolicy
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
@@ -93,10 +94,12 @@ def create_app(
             keys=keys,
             pool=launcher.warm,
             models=names,
+            profiles=ProfilePolicy(settings.agent.allow_unsandboxed),
             conversation_headers=settings.api.conversation_headers,
             side_requests=settings.api.side_requests,
             strict_params=settings.api.strict_params,
             reasoning_content=settings.api.reasoning_content,
+            agent_activity=settings.api.agent_activity,
             heartbeat_s=settings.server.heartbeat_seconds,
             offline=offline is not None,
         )

@@ -90,6 +90,7 @@ def completed(
         output=ANSWER,
         stop_reason="end_turn",
         model="claude-sonnet",
+        profile="agent",
         system="Be kind.",
         usage=Usage(10, 5, 3, 2, 1),
         cost_usd=0.25,

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.control import Frame
 from claude_code_api.claude.failures import failure_of_result, failure_of_retry
 from claude_code_api.claude.gathered import STRUCTURED_OUTPUT, Gathered
 from claude_code_api.claude.tools import PREFIX
 from claude_code_api.core.turn import (
+    Activity,
     AnswerRestarted,
     AnswerStarted,
     TextDelta,
@@ -32,7 +34,8 @@ class TurnReader:
 
     `turn` is the uuid of our user frame; `retry_ms` is how long the CLI may wait for its own retries before the turn is
     given up. `tools` are the client's, as the CLI names them; `structured`: the answer is JSON that meets a schema.
-    A turn that `answered` open calls goes on with what the CLI was doing, and `spent` so far.
+    A turn that `answered` open calls goes on with what the CLI was doing, and `spent` so far. With a `narrator`, what
+    the agent does with tools of its own is told.
 
     `over` once the turn has ended; `compacted` once the CLI has replaced its context by a summary; `dirty` when the
     CLI's context is no longer what the turn says it is.
@@ -50,6 +53,7 @@ class TurnReader:
         structured: bool = False,
         answered: frozenset[str] = frozenset(),
         spent: Usage | None = None,
+        narrator: Narrator | None = None,
     ) -> None:
         self.turn = turn
         self.over = False
@@ -68,7 +72,7 @@ class TurnReader:
         self._stop_reason: str | None = None
         self._model = ""
         self._error_kind: str | None = None
-        self._gathered = Gathered(structured=structured, answered=answered)
+        self._gathered = Gathered(structured=structured, answered=answered, narrator=narrator)
         self._structured = structured
         self._streamed: set[str] = set()
         self._said_something = False
@@ -188,9 +192,9 @@ class TurnReader:
         if frame.get("error"):
             self._error_kind = frame["error"]
             return ()
-        self._gathered.assistant(message["id"], message["content"], frame["uuid"])
+        told = map(Activity, self._gathered.assistant(message["id"], message["content"], frame["uuid"]))
         if message["id"] in self._streamed:
-            return ()
+            return tuple(told)
         self._model = message["model"]
         self._stop_reason = message.get("stop_reason")
         # The CLI fell back to asking without streaming: each block comes in one piece.
@@ -200,15 +204,15 @@ class TurnReader:
             events += self._block_started(index, block)
             events += self._delta(index, _whole(block))
         self._said_something = False
-        return events
+        return [*events, *told]
 
     def _user(self, frame: Frame) -> Iterable[TurnEvent]:
         """The agent's own tools gave results; or the CLI itself answered a call that could not be made."""
-        resolved = self._gathered.user(frame["message"]["content"], frame["uuid"])
+        resolved, failures = self._gathered.user(frame["message"]["content"], frame["uuid"])
         shown = {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
         self._calls -= resolved
         self._void = self._void or bool(resolved & shown) or self._gathered.missed_schema
-        return self._parked()
+        return [*map(Activity, failures), *self._parked()]
 
     def _parked(self) -> Iterable[TurnEvent]:
         """The turn's end, when the model waits for nothing but the client's results."""

@@ -20,11 +20,14 @@ from functools import partial
 import structlog
 
 from claude_code_api.claude import transcript
+from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.knobs import UNTURNED, knobs
+from claude_code_api.claude.launch import Workplace
 from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, results_of
+from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed, Usage
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
@@ -57,7 +60,9 @@ class Basis:
 class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
-    def __init__(self, process: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float) -> None:
+    def __init__(
+        self, process: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float, narrator: Narrator
+    ) -> None:
         self.place = place
         self.origin = basis.origin
         self.alive = True
@@ -72,6 +77,8 @@ class ClaudeProcess:
         self._knobs = UNTURNED
         self._held_until_listed: Callable[[], None] | None = None
         self._structured = False
+        self._is_agent = False
+        self._narrator = narrator
         self._spent = Usage()
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
@@ -91,13 +98,13 @@ class ClaudeProcess:
         basis: Basis,
         *,
         env: dict[str, str],
-        cwd: str,
-        place: str,
+        secrets: dict[str, str],
+        place: Workplace,
         guard: Guard,
         retry_s: float,
     ) -> ClaudeProcess:
         """Start a child in a process group of its own. Raises StartFailed."""
-        creating = Tasks().spawn(_create(argv, env, cwd), "spawn")
+        creating = Tasks().spawn(_create(argv, env, secrets, str(place.work)), "spawn")
         try:
             process = await asyncio.shield(creating)
         except asyncio.CancelledError:
@@ -107,7 +114,8 @@ class ClaudeProcess:
                 await orphan.wait()
             raise
         guard.add(process.pid)
-        return cls(process, basis, place=place, guard=guard, retry_s=retry_s)
+        narrator = Narrator(place.root, place.work)
+        return cls(process, basis, place=place.root.name, guard=guard, retry_s=retry_s, narrator=narrator)
 
     @property
     def pid(self) -> int:
@@ -129,8 +137,12 @@ class ClaudeProcess:
         """
         self._tools.offered = tuple(tools)
         self._structured = profile.schema is not None
-        prompt = [profile.system] if profile.system else []
-        first: Frame = {"subtype": "initialize", "systemPrompt": prompt, "sdkMcpServers": [SERVER]}
+        self._is_agent = profile.name == AGENT
+        first: Frame = {"subtype": "initialize", "sdkMcpServers": [SERVER]}
+        if not self._is_agent:
+            first["systemPrompt"] = [profile.system] if profile.system else []
+        elif profile.system:
+            first["appendSystemPrompt"] = profile.system
         if profile.schema is not None:
             first["jsonSchema"] = json.loads(profile.schema)
         requests = [first]
@@ -162,6 +174,7 @@ class ClaudeProcess:
             structured=self._structured,
             answered=frozenset(answered),
             spent=self._spent if answered else None,
+            narrator=self._narrator if self._is_agent else None,
         )
         self._kept = len(self._entries)
         self._emit = emit
@@ -259,14 +272,15 @@ class ClaudeProcess:
     def _offer(self, options: Options) -> bool:
         """Settle which tools the CLI knows of; True when it has to be told that they changed.
 
-        Tools that this turn may not call stay where they are: the history may hold calls of them.
+        Tools that this turn may not call stay where they are: the history may hold calls of them. Where there are
+        tools that the client does not know of, they go: to forbid every tool would forbid those.
         """
         before = self._tools.offered
         none = options.tool_choice.kind == "none" or not options.tools
-        if not none or not self._structured:
-            self._tools.offered = options.tools or before
+        if none and (self._structured or self._is_agent):
+            self._tools.offered = ()
         else:
-            self._tools.offered = ()  # to forbid every tool would forbid the one that makes the answer
+            self._tools.offered = options.tools or before
         return self._tools.offered != before
 
     def _turn(self, options: Options) -> None:
@@ -388,8 +402,8 @@ class ClaudeProcess:
         self._signal(signal.SIGKILL)
 
 
-async def _create(argv: list[str], env: dict[str, str], cwd: str) -> Child:
+async def _create(argv: list[str], env: dict[str, str], secrets: dict[str, str], cwd: str) -> Child:
     try:
-        return await Child.spawn(argv, env=env, cwd=cwd, limit=LINE_LIMIT)
+        return await Child.spawn(argv, env=env, secrets=secrets, cwd=cwd, limit=LINE_LIMIT)
     except OSError as error:
         raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error

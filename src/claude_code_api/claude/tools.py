@@ -97,7 +97,7 @@ def stubs(history: Iterable[Message]) -> tuple[Tool, ...]:
 def to_cli(block: Block) -> Block:
     """A block of ours as a transcript of the CLI has it."""
     if block.get("internal"):
-        return {key: value for key, value in block.items() if key != "internal"}
+        return {key: value for key, value in block.items() if key not in ("internal", "activity")}
     if block["type"] == "tool_use":
         return {**block, "name": PREFIX + block["name"]}
     return block

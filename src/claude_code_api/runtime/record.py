@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.identity import Address
+from claude_code_api.core.profiles import CHAT, DEFAULT
 from claude_code_api.core.turn import Message, TurnCompleted, Usage
 from claude_code_api.runtime.host import Turn
 from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTurn, Profile, StoredConversation, Unread
@@ -25,6 +26,7 @@ class Record:
     history: list[Message] = field(default_factory=list)
     system: str = ""
     model: str = ""
+    profile: str = DEFAULT
     turns: int = 0
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
@@ -45,6 +47,7 @@ class Record:
             history=list(stored.history),
             system=stored.system,
             model=stored.model,
+            profile=stored.profile,
             turns=stored.turns,
             usage=stored.usage,
             cost_usd=stored.cost_usd,
@@ -97,18 +100,20 @@ class Record:
             output=event.messages,
             stop_reason=event.stop_reason,
             model=event.model or profile.model,
+            profile=profile.name,
             system=profile.system,
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
             is_new_session=self.binding is not None and self.binding.cli_session_id != agent.cli_session_id,
-            lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
+            lineage=None if turn.input.named or profile.name != CHAT else lineage(history),
             entries=agent.entries,
         )
 
     def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
-        self.history, self.system, self.binding, self.model = history, done.system, done.binding, done.model
+        self.history, self.system, self.binding = history, done.system, done.binding
+        self.model, self.profile = done.model, done.profile
         self.turns += 1
         self.usage += done.usage
         self.cost_stored += done.cost_usd

@@ -52,9 +52,9 @@ def text(words: str) -> dict[str, Any]:
     return {"type": "text", "text": words}
 
 
-def whole(turn: TurnCompleted, head: Head = HEAD, *, reasoning: bool = True) -> dict[str, Any]:
+def whole(turn: TurnCompleted, head: Head = HEAD, *, reasoning: bool = True, activity: bool = True) -> dict[str, Any]:
     """The completion, which the official client takes."""
-    body = head.completion(turn, reasoning=reasoning)
+    body = head.completion(turn, reasoning=reasoning, activity=activity)
     ChatCompletion.model_validate(body, strict=True)
     return body
 
@@ -65,10 +65,10 @@ def message(turn: TurnCompleted, head: Head = HEAD) -> dict[str, Any]:
 
 
 def streamed(
-    *events: TurnEvent, head: Head = HEAD, reasoning: bool = True, usage: bool = False
+    *events: TurnEvent, head: Head = HEAD, reasoning: bool = True, activity: bool = True, usage: bool = False
 ) -> list[dict[str, Any]]:
     """The chunks, each of which the official client takes."""
-    chunks = Chunks(head, reasoning=reasoning, include_usage=usage)
+    chunks = Chunks(head, reasoning=reasoning, activity=activity, include_usage=usage)
     bodies = [body for event in events for body in chunks.of(event)]
     for body in bodies:
         ChatCompletionChunk.model_validate(body, strict=True)

@@ -137,7 +137,7 @@ def test_a_child_lives_in_directories_of_its_own(tmp_path: Path) -> None:
     place = Workplace(tmp_path / "key")
     place.create()
     place.create()
-    environment = settled({"HOME": "/me", "CLAUDE_CONFIG_DIR": "/mine"}).env(place)
+    environment = settled({"HOME": "/me", "CLAUDE_CONFIG_DIR": "/mine"}).env(Profile("opus"), place)
     assert environment["HOME"] == str(place.home)
     assert environment["CLAUDE_CONFIG_DIR"] == str(place.config)
     for path in (place.home, place.config, place.work):

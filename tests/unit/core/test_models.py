@@ -91,5 +91,5 @@ def test_a_long_name_is_not_repeated_in_full() -> None:
 
 
 def test_the_list_begins_with_the_default_and_names_everything_once() -> None:
-    assert MODELS.listed() == ["sonnet", "opus", "haiku", "gpt-4o", "house"]
-    assert ModelNames(default="claude-opus-4-1").listed()[0] == "claude-opus-4-1"
+    assert MODELS.listed(["chat"]) == ["sonnet", "opus", "haiku", "gpt-4o", "house"]
+    assert ModelNames(default="claude-opus-4-1").listed(["chat"])[0] == "claude-opus-4-1"
