@@ -24,8 +24,8 @@ class Narrator:
     """Tells of the calls in one conversation's directory; `place` is that directory, `work` the agent's own in it."""
 
     def __init__(self, place: Path, work: Path) -> None:
-        self._hidden = ((f"{work}/", ""), (str(work), "."), (f"{place}/", "~/"), (str(place), "~"))
-        self._hidden += ((re.sub(r"[^A-Za-z0-9]", "-", str(work)), "work"),)  # how the CLI names its own directories
+        named = re.sub(r"[^A-Za-z0-9]", "-", str(work))  # as the CLI names directories of its own
+        self._hidden = ((f"{work}/", ""), (str(work), "."), (f"{place}/", "~/"), (str(place), "~"), (named, "work"))
 
     def call(self, block: Block) -> str:
         """A call, as `Bash: ls -la`."""

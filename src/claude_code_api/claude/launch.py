@@ -21,6 +21,9 @@ from claude_code_api.runtime.ports import Profile
 INSTANCE_VARIABLE = "CLAUDE_CODE_API_INSTANCE"
 """Marks every process of one server, tool grandchildren included, for the guard."""
 
+PLACE_VARIABLE = "CLAUDE_CODE_API_PLACE"
+"""Marks what an agent's commands start, in process groups of their own: all of it ends with the agent's process."""
+
 CREDENTIALS = (
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
@@ -196,7 +199,7 @@ class Installation:
         hidden = {"CLAUDE_CODE_SIMPLE", *_BY_DESCRIPTOR}
         shared = {name: value for name, value in self.environment.items() if name not in hidden}
         temporary = str(place.temporary)
-        own |= {"TMPDIR": temporary, "CLAUDE_CODE_TMPDIR": temporary}
+        own |= {PLACE_VARIABLE: place.root.name, "TMPDIR": temporary, "CLAUDE_CODE_TMPDIR": temporary}
         if self.root:
             own["IS_SANDBOX"] = "1"  # or the CLI refuses to bypass permissions
         return {**shared, **_AGENT, **own}

@@ -25,12 +25,13 @@ from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.knobs import UNTURNED, knobs
-from claude_code_api.claude.launch import Workplace
+from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
 from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, results_of
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed, Usage
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
+from claude_code_api.runtime.orphans import kill_marked
 from claude_code_api.runtime.ports import Emit, Entry, Origin, Profile
 from claude_code_api.runtime.tasks import Tasks
 
@@ -300,6 +301,8 @@ class ClaudeProcess:
         # A grandchild may hold the pipes: what the child itself said has arrived by then.
         await asyncio.wait({reading, errors}, timeout=_PIPES_S)
         self._signal(signal.SIGKILL)
+        if self._is_agent:
+            await asyncio.to_thread(kill_marked, PLACE_VARIABLE, self.place)
         await asyncio.wait({reading, errors}, timeout=_PIPES_S)
         reading.cancel()
         errors.cancel()
