@@ -23,14 +23,14 @@ unit: .venv/.ready
 
 # uv is fetched into the project's own environment, so the machine needs no uv of its own.
 .venv/.ready: pyproject.toml uv.lock
-	@echo "Preparing .venv (the first time fetches the Claude Code CLI, about 100 MB) ..."
+	@echo "Preparing .venv (the first time fetches the Claude Code CLI and Node, about 160 MB) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.13"
 	@UV_PROJECT_ENVIRONMENT=.venv $(BIN)/uv sync --quiet --frozen --inexact
 	@touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist tests/node/node_modules
 
 # Not part of `make test`: kills children and servers for some minutes while conversations go on.
 chaos: .venv/.ready

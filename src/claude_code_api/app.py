@@ -19,6 +19,7 @@ from claude_code_api.api import auth, errors, models, operations, sessions
 from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
+from claude_code_api.api.fetch import FetchSettings, ImageFetcher
 from claude_code_api.api.openai_chat import routes as openai_chat
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
 from claude_code_api.claude.launcher import ClaudeLauncher
@@ -97,10 +98,12 @@ def create_app(
             profiles=ProfilePolicy(settings.agent.allow_unsandboxed),
             conversation_headers=settings.api.conversation_headers,
             side_requests=settings.api.side_requests,
+            images=_images(settings),
             strict_params=settings.api.strict_params,
             reasoning_content=settings.api.reasoning_content,
             agent_activity=settings.api.agent_activity,
             heartbeat_s=settings.server.heartbeat_seconds,
+            patience_s=settings.server.slow_client_seconds,
             offline=offline is not None,
         )
         manager.start()
@@ -159,6 +162,21 @@ def _http(
         )
     app.add_middleware(Edge, origins=settings.server.allowed_origins, max_body=settings.server.max_body_bytes)
     return app
+
+
+def _images(settings: Settings) -> ImageFetcher:
+    media = settings.media
+    return ImageFetcher(
+        FetchSettings(
+            enabled=media.fetch_urls,
+            ports=frozenset(media.fetch_ports),
+            private=media.allow_private_addresses,
+            max_bytes=media.max_bytes,
+            max_total=settings.server.max_body_bytes * 3 // 4,  # as much as data URLs could carry
+            max_urls=media.max_urls,
+            timeout_s=media.timeout_seconds,
+        )
+    )
 
 
 def _model_names(settings: Settings, *, open_ended: bool) -> ModelNames:

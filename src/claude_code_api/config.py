@@ -55,6 +55,9 @@ class ServerSettings(_Section):
     max_body_bytes: int = Field(32 * 2**20, ge=1024, description="Largest request body.")
     shutdown_grace_seconds: float = Field(30, ge=0, description="How long running turns may go on after SIGTERM.")
     heartbeat_seconds: float = Field(10, gt=0, description="Silence on a stream before a heartbeat is sent.")
+    slow_client_seconds: float = Field(
+        60, gt=0, description="How long a client may take nothing of its stream before it counts as gone."
+    )
 
 
 class ClaudeSettings(_Section):
@@ -177,6 +180,21 @@ class AgentSettings(_Section):
     )
 
 
+class MediaSettings(_Section):
+    """Images and files in requests."""
+
+    max_bytes: int = Field(20 * 2**20, gt=0, description="Largest image or file, decoded.")
+    fetch_urls: bool = Field(True, description="Fetch images that are named by URL; false takes data URLs only.")
+    fetch_ports: tuple[int, ...] = Field((80, 443), description="Ports that images are fetched from.")
+    allow_private_addresses: bool = Field(
+        False,
+        description="Fetch from private and loopback addresses as well: who may send requests can then reach what the "
+        "server reaches. Link-local addresses stay closed.",
+    )
+    max_urls: int = Field(20, ge=0, description="Most URLs that are fetched for a request.")
+    timeout_seconds: float = Field(15, gt=0, description="Longest time that fetching a request's images may take.")
+
+
 class LogSettings(_Section):
     """Logs, on stderr. Prompts and answers are never logged."""
 
@@ -194,6 +212,7 @@ class Settings(_Section):
     models: ModelSettings = ModelSettings()
     api: ApiSettings = ApiSettings()
     agent: AgentSettings = AgentSettings()
+    media: MediaSettings = MediaSettings()
     log: LogSettings = LogSettings()
 
     def home(self, *, offline: bool) -> Path:

@@ -38,6 +38,24 @@ class UnsupportedParameter(InvalidRequest):
     code = "unsupported_parameter"
 
 
+class InvalidImage(InvalidRequest):
+    """An image that is damaged, too large, of another type than it says, or of one that Claude cannot see."""
+
+    code = "invalid_image"
+
+
+class InvalidImageUrl(InvalidRequest):
+    """An image that could not be fetched from its URL, or may not be."""
+
+    code = "invalid_image_url"
+
+
+class InvalidFile(InvalidRequest):
+    """A file that is damaged, too large, or of a type that Claude cannot read."""
+
+    code = "invalid_file"
+
+
 class ModelNotFound(InvalidRequest):
     """No such model here."""
 

@@ -68,7 +68,7 @@ def test_a_body_that_is_too_large_is_refused(gateway: Gateway) -> None:
         ({"messages": [{"role": "tool", "tool_call_id": "x", "content": "x"}]}, "messages[0].role"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]},
-            "messages[0].content[0]",
+            "messages[0].content[0].image_url.url",
         ),
     ],
 )

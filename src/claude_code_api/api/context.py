@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from claude_code_api.api.fetch import ImageFetcher
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import ProfilePolicy
@@ -27,15 +28,17 @@ class Context:
     profiles: ProfilePolicy
     conversation_headers: tuple[str, ...]
     side_requests: tuple[str, ...]
+    images: ImageFetcher
     strict_params: bool
     reasoning_content: bool
     agent_activity: bool
     heartbeat_s: float
+    patience_s: float
     offline: bool
     started_at: float = field(default_factory=time.monotonic)
 
 
-def _context(request: Request) -> Context:
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 

@@ -8,11 +8,14 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
+import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from claude_code_api.api.client import ClientWatch
 from claude_code_api.runtime.tasks import Tasks
+
+log = structlog.get_logger(__name__)
 
 HEARTBEAT = b": keep-alive\n\n"
 
@@ -26,7 +29,8 @@ class EventStream(Response):
     """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends a comment.
 
     `on_sent` is called when the client was there to the end; `on_gone` when it leaves, and in any case at the end.
-    `frames` is expected to end by itself then.
+    `frames` is expected to end by itself then. A client that takes nothing for `patience_s` seconds counts as gone; the
+    process behind the stream never waits for it.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class EventStream(Response):
         frames: AsyncIterator[bytes],
         *,
         heartbeat_s: float,
+        patience_s: float,
         on_gone: Callable[[], None],
         on_sent: Callable[[], None],
         headers: Mapping[str, str],
@@ -41,6 +46,7 @@ class EventStream(Response):
         super().__init__(media_type="text/event-stream")
         self._frames = frames
         self._heartbeat_s = heartbeat_s
+        self._patience_s = patience_s
         self._on_gone = on_gone
         self._on_sent = on_sent
         # The base class counts an empty body: a stream has no length.
@@ -55,7 +61,12 @@ class EventStream(Response):
         async def body(chunk: bytes, *, more: bool = True) -> None:
             nonlocal last
             last = loop.time()
-            await send({"type": "http.response.body", "body": chunk, "more_body": more})
+            try:
+                async with asyncio.timeout(self._patience_s):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": more})
+            except TimeoutError:
+                log.warning("client_too_slow", seconds=self._patience_s)
+                raise
 
         async def beat() -> None:
             while True:

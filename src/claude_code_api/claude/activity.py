@@ -5,10 +5,9 @@ The lines leave the server: they never name the directory that its conversations
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
+from claude_code_api.claude.launch import Workplace
 from claude_code_api.core.turn import Block
 
 _TELLING = (
@@ -21,11 +20,11 @@ _LONGEST = 200
 
 
 class Narrator:
-    """Tells of the calls in one conversation's directory; `place` is that directory, `work` the agent's own in it."""
+    """Tells of the calls in one conversation's directories."""
 
-    def __init__(self, place: Path, work: Path) -> None:
-        named = re.sub(r"[^A-Za-z0-9]", "-", str(work))  # as the CLI names directories of its own
-        self._hidden = ((f"{work}/", ""), (str(work), "."), (f"{place}/", "~/"), (str(place), "~"), (named, "work"))
+    def __init__(self, place: Workplace) -> None:
+        work, root = str(place.work), str(place.root)
+        self._hidden = ((f"{work}/", ""), (work, "."), (f"{root}/", "~/"), (root, "~"), (place.slug, "work"))
 
     def call(self, block: Block) -> str:
         """A call, as `Bash: ls -la`."""

@@ -12,6 +12,7 @@ from claude_code_api.errors import (
     ContentRefused,
     ContextOverflow,
     GatewayError,
+    InvalidImage,
     ProcessDied,
     SchemaNotMet,
     UpstreamAuthFailed,
@@ -52,6 +53,12 @@ def _failure(status: int | None, kind: str | None, said: str, retry_after: float
             "The conversation no longer fits the model's context window. Start a new conversation, or send a shorter "
             f"history. ({said})",
             status=status,
+            param="messages",
+        )
+    if "image base64 size" in lowered:
+        return InvalidImage(
+            "An image of the history is too large: Claude Code makes images smaller in new messages only; a history "
+            f"takes them up to 3.75 MiB. ({said})",
             param="messages",
         )
     if status == 403:

@@ -27,6 +27,7 @@ from claude_code_api.core.turn import (
     TurnFailed,
     Usage,
 )
+from claude_code_api.errors import UpstreamInterrupted
 
 
 class TurnReader:
@@ -75,6 +76,7 @@ class TurnReader:
         self._gathered = Gathered(structured=structured, answered=answered, narrator=narrator)
         self._structured = structured
         self._streamed: set[str] = set()
+        self._whole = ""
         self._said_something = False
         self._void = False
         # The message that is coming in
@@ -116,6 +118,10 @@ class TurnReader:
             return self._result(frame)
         return ()
 
+    def expects(self, call: str) -> bool:
+        """Whether this is a call of the answer itself, and not of a sub-agent or of work that nobody asked for."""
+        return not self.over and call in self._calls
+
     def called(self, call: str) -> Iterable[TurnEvent]:
         """The CLI made this call of a client's tool, and waits for its result."""
         self._waiting.add(call)
@@ -128,6 +134,7 @@ class TurnReader:
             case "content_block_delta":
                 return self._delta(event["index"], event["delta"])
             case "message_start":
+                self._streamed.add(event["message"]["id"])
                 return self._message_started(event["message"])
             case "message_delta":
                 self._stop_reason = event["delta"].get("stop_reason")
@@ -149,7 +156,6 @@ class TurnReader:
         self._stop_reason = None
         self._model = message["model"]
         self._usage = dict(message.get("usage") or {})
-        self._streamed.add(message["id"])
         self._blocks, self._made, self._calls = {}, set(), set()
         self._in_a_call = self._stopped_for_tools = False
         self._gathered.json = ""
@@ -191,27 +197,46 @@ class TurnReader:
         message = frame["message"]
         if frame.get("error"):
             self._error_kind = frame["error"]
-            return ()
+            return self._broke_behind_a_call()
         told = map(Activity, self._gathered.assistant(message["id"], message["content"], frame["uuid"]))
-        if message["id"] in self._streamed:
-            return tuple(told)
-        self._model = message["model"]
+        events = () if message["id"] in self._streamed else self._unstreamed(message)
+        return [*events, *told]
+
+    def _broke_behind_a_call(self) -> Iterable[TurnEvent]:
+        """The model's stream broke behind a whole call: the CLI waits for its result, and says no more."""
+        if not self._calls & self._shown():
+            return ()
+        self.over = True
+        lost = UpstreamInterrupted("The model's stream broke in the middle of the answer.", retry_after=1)
+        return (TurnFailed(lost),)
+
+    def _shown(self) -> set[str]:
+        """The calls of this message that the client has been told of."""
+        return {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
+
+    def _unstreamed(self, message: Frame) -> Iterable[TurnEvent]:
+        """The CLI fell back to asking without streaming: each block comes in one piece, and all before the calls."""
+        events: list[TurnEvent] = []
+        if message["id"] != self._whole:
+            self._whole = message["id"]
+            events += self._message_started(message)
+            self.spent += usage_of(self._usage)
         self._stop_reason = message.get("stop_reason")
-        # The CLI fell back to asking without streaming: each block comes in one piece.
-        restarted, self._said_something = self._said_something, False
-        events: list[TurnEvent] = [AnswerRestarted()] if restarted else []
-        for index, block in enumerate(message["content"]):
+        for block in message["content"]:
+            index = len(self._blocks)
             events += self._block_started(index, block)
             events += self._delta(index, _whole(block))
         self._said_something = False
-        return [*events, *told]
+        self._stopped_for_tools = self._stop_reason == "tool_use"
+        if self._stop_reason == "max_tokens" and self._in_a_call:
+            events += self._cut_in_a_call()
+        return events
 
     def _user(self, frame: Frame) -> Iterable[TurnEvent]:
         """The agent's own tools gave results; or the CLI itself answered a call that could not be made."""
         resolved, failures = self._gathered.user(frame["message"]["content"], frame["uuid"])
-        shown = {block for block in self._blocks.values() if block != STRUCTURED_OUTPUT}
         self._calls -= resolved
-        self._void = self._void or bool(resolved & shown) or self._gathered.missed_schema
+        self._void = self._void or bool(resolved & self._shown()) or self._gathered.missed_schema
         return [*map(Activity, failures), *self._parked()]
 
     def _parked(self) -> Iterable[TurnEvent]:
@@ -219,7 +244,8 @@ class TurnReader:
         if self.over or not self._stopped_for_tools or not self._calls or self._calls - self._waiting:
             return ()
         self.over = True
-        return (self._completed("tool_use", open_calls=frozenset(self._calls)),)
+        completed = self._completed("tool_use", open_calls=frozenset(self._calls))
+        return (AnswerRestarted(), completed) if self._void else (completed,)
 
     def _cut_in_a_call(self) -> Iterable[TurnEvent]:
         """The token limit fell into a call's arguments: the CLI would complain to the model, and go on."""

@@ -1,7 +1,7 @@
 """What a turn changes on a live process: the settings to send for its options. Pure.
 
-The CLI reads these of its settings again for every request to the model, so they hold from the next one on. The values
-are numbers, names that were checked, and JSON that we serialise; none of them is ever an argument or a path.
+The CLI reads these of its settings again, some for each request to the model, some when a turn begins. The values are
+numbers, names that were checked, and JSON that we serialise; none of them is ever an argument or a path.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def knobs(options: Options, choice: ToolChoice | None) -> Knobs:
             "CLAUDE_CODE_DISABLE_THINKING": "1" if forced or not options.thinking else "",
         },
     }
+
+
+def token_limit(turned: Knobs) -> str:
+    """The knob that the CLI reads when a turn begins, and not again within it."""
+    return str(turned["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"])
 
 
 UNTURNED = knobs(Options(), None)

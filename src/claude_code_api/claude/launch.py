@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -147,13 +148,26 @@ class Workplace:
         return self.root / "work"
 
     @property
-    def temporary(self) -> Path:
+    def temp(self) -> Path:
+        return self.root / "temp"
+
+    @property
+    def agent_temp(self) -> Path:
         return self.root / "tmp"
+
+    @property
+    def slug(self) -> str:
+        """The name that the CLI gives to what belongs to `work`."""
+        return re.sub(r"[^a-zA-Z0-9]", "-", str(self.work))
 
     def create(self) -> None:
         """Make the directories, readable by the owner alone."""
-        for path in (self.home, self.config, self.work, self.temporary):
+        of_user = self.temp / f"claude-{os.getuid()}"
+        for path in (self.home, self.config, self.work, self.agent_temp, self.temp, of_user):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The CLI would write each image to a directory of this name and tell the model its path: with a file in the
+        # way it does neither.
+        (of_user / self.slug).touch(mode=0o600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +209,11 @@ class Installation:
         """The whole environment of a child, but for its `secrets`."""
         own = {"HOME": str(place.home), "CLAUDE_CONFIG_DIR": str(place.config)}
         if profile.name != AGENT:
-            return {**self.environment, **own}
+            return {**self.environment, **own, "CLAUDE_CODE_TMPDIR": str(place.temp)}
         hidden = {"CLAUDE_CODE_SIMPLE", *_BY_DESCRIPTOR}
         shared = {name: value for name, value in self.environment.items() if name not in hidden}
-        temporary = str(place.temporary)
-        own |= {PLACE_VARIABLE: place.root.name, "TMPDIR": temporary, "CLAUDE_CODE_TMPDIR": temporary}
+        temp = str(place.agent_temp)
+        own |= {PLACE_VARIABLE: place.root.name, "TMPDIR": temp, "CLAUDE_CODE_TMPDIR": temp}
         if self.root:
             own["IS_SANDBOX"] = "1"  # or the CLI refuses to bypass permissions
         return {**shared, **_AGENT, **own}

@@ -15,7 +15,7 @@ import structlog
 from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.claude.process import Basis, ClaudeProcess
-from claude_code_api.claude.tools import stubs
+from claude_code_api.claude.tools import stubs, tools_for
 from claude_code_api.claude.warm import SpareSettings, WarmPool
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.errors import StartFailed, StartTimedOut
@@ -153,8 +153,8 @@ class ClaudeLauncher:
         """Do the handshake; a process that fails it, or is no longer wanted, is reaped."""
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(lambda: asyncio.shield(process.stop(flush=False)))
-            # An agent's own tools are tools enough for a history with calls.
-            tools = launch.tools or (() if launch.profile.name == AGENT else stubs(launch.history))
+            beside = launch.profile.schema is not None or launch.profile.name == AGENT
+            tools = tools_for(launch.options, stubs(launch.history), beside=beside)
             await process.initialize(launch.profile, tools, model=model, timeout_s=self._start_s)
             undo.pop_all()
 

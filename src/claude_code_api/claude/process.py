@@ -24,9 +24,9 @@ from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
-from claude_code_api.claude.knobs import UNTURNED, knobs
+from claude_code_api.claude.knobs import UNTURNED, knobs, token_limit
 from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
-from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, results_of
+from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, declined, results_of, tools_for
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed, Usage
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
@@ -115,8 +115,7 @@ class ClaudeProcess:
                 await orphan.wait()
             raise
         guard.add(process.pid)
-        narrator = Narrator(place.root, place.work)
-        return cls(process, basis, place=place.root.name, guard=guard, retry_s=retry_s, narrator=narrator)
+        return cls(process, basis, place=place.root.name, guard=guard, retry_s=retry_s, narrator=Narrator(place))
 
     @property
     def pid(self) -> int:
@@ -131,7 +130,7 @@ class ClaudeProcess:
     async def initialize(
         self, profile: Profile, tools: Sequence[Tool] = (), *, model: str | None = None, timeout_s: float
     ) -> None:
-        """Do the handshake; `tools` are the client's, and may change later.
+        """Do the handshake; `tools` are the client's, to which others can be added later.
 
         `model` replaces the one it was launched with; only before its first turn is that clean. Raises StartFailed when
         the child refuses, dies or takes too long; it is not stopped.
@@ -161,13 +160,25 @@ class ClaudeProcess:
 
     # Agent
 
+    def takes(self, options: Options) -> bool:
+        """Whether a turn with these options can be sent to it as it is.
+
+        The CLI adds tools to those that it knows, and neither drops nor changes one. While calls are open, it goes on
+        with the token limit that the turn began with.
+        """
+        if not self._tools.covered_by(self._tools_for(options)):
+            return False
+        return not self._tools.open or token_limit(knobs(options, None)) == token_limit(self._knobs)
+
     def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:
         """Send a user message, word for word: no slash command, no file mention (`client_composed`).
 
         The results of open calls are given to those calls instead, and the CLI goes on where it stood.
         """
         answered = results_of(content) if self._tools.open else {}
-        must_list = self._offer(options)
+        wanted = self._tools_for(options)
+        must_list = len(wanted) != len(self._tools.offered)
+        self._tools.offered = wanted
         self._reader = TurnReader(
             turn,
             retry_ms=self._retry_ms,
@@ -194,7 +205,8 @@ class ClaudeProcess:
         A context that was compacted during the turn cannot be had back here, only from the transcript: False.
         """
         self._emit = None
-        if self._reader is None or self._reader.turn != turn:
+        if self._reader is None or self._reader.turn != turn or self._held_until_listed is not None:
+            self._held_until_listed = None
             return True  # it was never sent
         if self._reader.continues or self._reader.compacted or not await self._rewind(turn):
             return False
@@ -270,19 +282,8 @@ class ClaudeProcess:
             request_id, answer = self._tools.answer(result)
             self._control.respond(request_id, {"mcp_response": answer})
 
-    def _offer(self, options: Options) -> bool:
-        """Settle which tools the CLI knows of; True when it has to be told that they changed.
-
-        Tools that this turn may not call stay where they are: the history may hold calls of them. Where there are
-        tools that the client does not know of, they go: to forbid every tool would forbid those.
-        """
-        before = self._tools.offered
-        none = options.tool_choice.kind == "none" or not options.tools
-        if none and (self._structured or self._is_agent):
-            self._tools.offered = ()
-        else:
-            self._tools.offered = options.tools or before
-        return self._tools.offered != before
+    def _tools_for(self, options: Options) -> tuple[Tool, ...]:
+        return tools_for(options, self._tools.offered, beside=self._structured or self._is_agent)
 
     def _turn(self, options: Options) -> None:
         """Turn the process's knobs, if they are not as this turn wants them."""
@@ -393,7 +394,12 @@ class ClaudeProcess:
         if request["message"].get("method") == "tools/list" and (say := self._held_until_listed) is not None:
             self._held_until_listed = None
             say()
-        return self._reader.called(call) if self._reader is not None and call is not None else ()
+        if call is None or self._reader is None:
+            return ()
+        if not self._reader.expects(call):
+            self._answer([declined(call)])
+            return ()
+        return self._reader.called(call)
 
     def _options_refused(self, why: str) -> None:
         self._give_up(f"Claude Code refused the options of the turn: {why}")

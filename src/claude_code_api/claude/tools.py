@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from claude_code_api.core.turn import Block, Message, Tool
+from claude_code_api.core.turn import Block, Message, Options, Tool
 
 SERVER = "client"
 PREFIX = f"mcp__{SERVER}__"
@@ -25,7 +25,7 @@ LIST_CHANGED: Rpc = {"jsonrpc": "2.0", "method": "notifications/tools/list_chang
 
 
 class ClientTools:
-    """The tools that the CLI knows of, and its open calls. `offered` may change between turns."""
+    """The tools that the CLI knows of, and its open calls. Others can be added to `offered`, and none be taken away."""
 
     def __init__(self) -> None:
         self.offered: tuple[Tool, ...] = ()
@@ -40,6 +40,11 @@ class ClientTools:
     def open(self) -> frozenset[str]:
         """The ids of the calls that wait."""
         return frozenset(self._open)
+
+    def covered_by(self, tools: Iterable[Tool]) -> bool:
+        """Whether these are what the CLI knows of, and perhaps more."""
+        named = {tool.name: tool for tool in tools}
+        return all(named.get(tool.name) == tool for tool in self.offered)
 
     def take(self, request_id: str, message: Rpc) -> tuple[Rpc | None, str | None]:
         """Take a JSON-RPC message. Returns the answer, None for a call that waits now, and that call's id."""
@@ -83,6 +88,18 @@ def _described(tool: Tool) -> Rpc:
     }
 
 
+def tools_for(options: Options, known: tuple[Tool, ...], *, beside: bool) -> tuple[Tool, ...]:
+    """The tools that the CLI has to know of for a turn, when it knows of some already.
+
+    Those that this turn may not call stay known, because the history may hold calls of them, and are forbidden. But to
+    forbid every tool would forbid those that the CLI has `beside` the client's, an agent's or the one that makes a
+    structured answer: there they must not be known at all.
+    """
+    if options.tools and (options.tool_choice.kind != "none" or not beside):
+        return options.tools
+    return () if beside else known
+
+
 def stubs(history: Iterable[Message]) -> tuple[Tool, ...]:
     """Tools for the calls that a history holds: the Messages API wants to know the tools of all it is shown."""
     names = {
@@ -101,6 +118,12 @@ def to_cli(block: Block) -> Block:
     if block["type"] == "tool_use":
         return {**block, "name": PREFIX + block["name"]}
     return block
+
+
+def declined(call: str) -> Block:
+    """The result of a call that no client will ever hear of."""
+    said = [{"type": "text", "text": "This tool can be used in the answer to the user only."}]
+    return {"type": "tool_result", "tool_use_id": call, "content": said, "is_error": True}
 
 
 def results_of(content: Iterable[Block]) -> Mapping[str, Block]:

@@ -8,7 +8,6 @@ kept, instead of being pasted into a prompt.
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,8 +24,7 @@ _HOUSEKEEPING = frozenset({"queue-operation", "last-prompt"})
 
 def path_of(place: Workplace, session: str) -> Path:
     """Where the CLI keeps the transcript `session` of this workplace."""
-    slug = re.sub(r"[^a-zA-Z0-9]", "-", str(place.work))
-    return place.config / "projects" / slug / f"{session}.jsonl"
+    return place.config / "projects" / place.slug / f"{session}.jsonl"
 
 
 def saved_cost(place: Workplace, session: str, leaf: str) -> float | None:
@@ -59,7 +57,11 @@ def cut_after(place: Workplace, session: str, leaf: str) -> None:
         lines = list(file)
     entries = [_parsed(line) for line in lines]
     last = next(number for number, entry in enumerate(entries) if entry.get("uuid") == leaf)
-    kept = [line for number, line in enumerate(lines) if number <= last or "uuid" not in entries[number]]
+    kept = [
+        line
+        for number, line in enumerate(lines)
+        if number <= last or (entries[number] and "uuid" not in entries[number])
+    ]
     if len(kept) < len(lines):
         written = path.with_suffix(".new")
         written.write_text("".join(kept), encoding="utf-8")

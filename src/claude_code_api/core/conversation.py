@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -33,8 +33,8 @@ class _Run:
 def same_history(held: Sequence[Message], sent: Sequence[Message]) -> bool:
     """Whether a client's view of the history is the conversation's own.
 
-    Compared are roles, text, the client's tool calls (arguments as JSON values) and their results. White space does not
-    count at the ends of a text, nor how much of it stands between the assistant's words.
+    Compared are roles, text, images, documents, the client's tool calls (arguments as JSON values) and their results.
+    White space does not count at the ends of a text, nor how much of it stands between the assistant's words.
     """
     pairs = zip_longest(_runs(held), _runs(sent))
     return all(one is not None and other is not None and _same(one, other) for one, other in pairs)
@@ -56,6 +56,14 @@ def as_seen(history: Sequence[Message]) -> list[Message]:
     return [message for message in shown if message.content]
 
 
+def same_beginning(held: Sequence[Message], lengths: Iterable[int], sent: Sequence[Message]) -> int | None:
+    """The first of the `lengths` at which what is held so far is the history that the client sent; None: none is."""
+    counts = [0, *_counted(held)]
+    wanted = max(_counted(sent), default=0)
+    matching = (length for length in lengths if counts[length] == wanted and same_history(held[:length], sent))
+    return next(matching, None)
+
+
 def lineage(history: Sequence[Message]) -> str:
     """What identifies a history: equal for two that a client cannot tell apart, in hexadecimal.
 
@@ -64,8 +72,9 @@ def lineage(history: Sequence[Message]) -> str:
     said = hashlib.sha256()
     for run in _runs(history):
         _say(said, run.role, run.text())
-        if run.shown:
-            said.update(json.dumps(run.shown, sort_keys=True).encode())
+        for *what, data in run.shown:
+            said.update(json.dumps(what, sort_keys=True).encode())
+            _say(said, "data", data)
     return said.hexdigest()
 
 
@@ -91,7 +100,7 @@ def _runs(history: Sequence[Message]) -> Iterator[_Run]:
     for message in history:
         seen = [block for block in message.content if not block.get("internal")]
         text = "".join(block["text"] for block in seen if block.get("type") == "text")
-        shown = [look(block) for block in seen if (look := _LOOKS.get(block.get("type", ""))) is not None]
+        shown = [look(seen, at) for at, block in enumerate(seen) if (look := _LOOKS.get(block.get("type", "")))]
         if not shown and not text.strip():
             continue
         if run is None or run.role != message.role:
@@ -103,6 +112,22 @@ def _runs(history: Sequence[Message]) -> Iterator[_Run]:
         run.shown += shown
     if run is not None:
         yield run
+
+
+def _counted(history: Sequence[Message]) -> list[int]:
+    """For each message how many runs there are up to it."""
+    counts: list[int] = []
+    runs, role = 0, None
+    for message in history:
+        if message.role != role and any(map(_is_seen, message.content)):
+            runs, role = runs + 1, message.role
+        counts.append(runs)
+    return counts
+
+
+def _is_seen(block: Block) -> bool:
+    kind = block.get("type", "")
+    return not block.get("internal") and (bool(block["text"].strip()) if kind == "text" else kind in _LOOKS)
 
 
 def _say(said: hashlib._Hash, role: str, text: str) -> None:
@@ -117,15 +142,23 @@ def _same(one: _Run, other: _Run) -> bool:
     )
 
 
-def _call(block: Block) -> tuple[Any, ...]:
-    return ("call", block["id"], block["name"], _plain(block["input"]))
+def _call(blocks: list[Block], at: int) -> tuple[Any, ...]:
+    block = blocks[at]
+    return ("call", block["id"], block["name"], _plain(block["input"]), "")
 
 
-def _result(block: Block) -> tuple[Any, ...]:
+def _result(blocks: list[Block], at: int) -> tuple[Any, ...]:
+    block = blocks[at]
     content = block.get("content") or ""
     if not isinstance(content, str):
         content = "".join(part["text"] for part in content if part.get("type") == "text")
     return ("result", block["tool_use_id"], content.strip())
+
+
+def _picture(blocks: list[Block], at: int) -> tuple[Any, ...]:
+    texts_before = sum(block.get("type") == "text" and bool(block["text"].strip()) for block in blocks[:at])
+    block, source = blocks[at], blocks[at]["source"]
+    return (block["type"], texts_before, source["media_type"], block.get("title", ""), source["data"])
 
 
 def _plain(value: Any) -> Any:
@@ -137,5 +170,11 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_LOOKS: Mapping[str, Callable[[Block], tuple[Any, ...]]] = {"tool_use": _call, "tool_result": _result}
-"""What a client sees of a block that is not text, by its type: values that compare, and that JSON can write."""
+_LOOKS: Mapping[str, Callable[[list[Block], int], tuple[Any, ...]]] = {
+    "tool_use": _call,
+    "tool_result": _result,
+    "image": _picture,
+    "document": _picture,
+}
+"""What a client sees of a block that is not text, by its type: values that compare. JSON can write all but the last,
+which is a text, and perhaps a large one."""

@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,8 +76,8 @@ def _text(body: Body, dialogue: list[tuple[str, str]], texts: list[str], last: s
         return f"I have no tool named {' or '.join(missing)}."
     if results := new_results(body):
         return "The tool answered: " + "; ".join(_plain(result.get("content", "")) for result in results)
-    if images := [block for block in newest(body) if block["type"] == "image"]:
-        return "I see " + " and ".join(_image(image) for image in images) + "."
+    if seen := [_SIGHTS[block["type"]](block) for block in newest(body) if block["type"] in _SIGHTS]:
+        return "I see " + " and ".join(seen) + "."
     return (
         _sent(body, last)
         or recall(dialogue, texts, last)
@@ -114,3 +115,14 @@ def _image(block: Body) -> str:
     except binascii.Error:
         return "an image that cannot be read"
     return f"an image ({source.get('media_type', 'of unknown type')}, {size} bytes)"
+
+
+def _document(block: Body) -> str:
+    source = block.get("source", {})
+    title = block.get("title") or "without a title"
+    if source.get("type") == "text":
+        return f"a document ({title}, {len(source['data'])} characters)"
+    return f"a document ({title}, {source.get('media_type', 'of unknown type')})"
+
+
+_SIGHTS: dict[str, Callable[[Body], str]] = {"image": _image, "document": _document}

@@ -34,7 +34,7 @@ from claude_code_api.runtime.own_process import OwnProcess
 from claude_code_api.runtime.ports import Agent, StoredConversation
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import defect, own_error, refusal_error
-from claude_code_api.runtime.standing import content_of, needs
+from claude_code_api.runtime.standing import Standing, content_of, needs
 from claude_code_api.runtime.watchdog import watch
 
 _log = structlog.get_logger("claude_code_api.session")
@@ -223,7 +223,6 @@ class Actor:
         assert agent is not None
         assert standing is not None
         back = standing.way_back(needs(self.record, turn.input)[1]) or []
-        standing.go_back(back)
         turn.start = self._process.take_kind(StartKind.FORKED if back else StartKind.LIVE)
         turn.sent_at = asyncio.get_running_loop().time()
         if turn.start is StartKind.LIVE:
@@ -231,14 +230,12 @@ class Actor:
             self._process.tell("session_reused", request_id=turn.mark.request_id)
         turn.stream.put(TurnStarted(turn.start))
         try:
-            content = content_of(turn.input.new, standing.context)
+            content = content_of(turn.input.new, standing.after(back))
         except InvalidRequest as error:
             self._emitted(turn, epoch, TurnFailed(error))
             return
         turn.input = replace(turn.input, new=Message("user", content))
-        if not self._session.parked:
-            standing.marks.append((turn.id, len(standing.context)))
-        self._spawn_for(turn, epoch, self._run(turn, agent, standing.context, back, epoch), "turn")
+        self._spawn_for(turn, epoch, self._run(turn, agent, standing, back, epoch), "turn")
 
     def _spawn_for(self, turn: Turn, epoch: int, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start what a turn needs done; if that fails, so does the turn."""
@@ -253,14 +250,20 @@ class Actor:
         task.add_done_callback(done)
         return task
 
-    async def _run(self, turn: Turn, agent: Agent, context: list[Message], back: list[str], epoch: int) -> None:
+    async def _run(self, turn: Turn, agent: Agent, standing: Standing, back: list[str], epoch: int) -> None:
         """Record the turn, send it, and watch over it. `back` are turns to take back first."""
+        context = standing.after(back)
         began = self.record.began(turn, agent, epoch=epoch, context=context)
         await self._host.store.begin(began)
+        if turn.id not in self._pending or epoch != self._session.epoch:
+            return
+        standing.go_back(back)
         if back and not await agent.rewind(back):
             raise ProcessDied("The conversation could not be taken back; send the request again.", retry_after=1)
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
+        if not self._session.parked:
+            standing.marks.append((turn.id, len(standing.context)))
         asked = turn.input
         agent.send(turn.id, asked.new.content, asked.options, lambda event: self._emitted(turn, epoch, event))
         overdue = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)

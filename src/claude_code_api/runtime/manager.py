@@ -128,7 +128,8 @@ class SessionManager:
             cut=lambda: actor.cut(turn.id),
             delivered=lambda: self._note_delivered(address, turn.id),
         )
-        self._placed[address] = running
+        if self._actors.get(address) is actor:
+            self._placed[address] = running
         if turn_input.apart:
             turn.stream.on_end(lambda: self._end_apart(address))
         return running

@@ -54,7 +54,8 @@ class OwnProcess:
         standing = self.standing
         if standing is None or self.agent is None or not self.agent.alive:
             return False
-        return standing.fits(*needs(self._record, asked), asked.new, parked=parked)
+        fits = standing.fits(*needs(self._record, asked), asked.new, parked=parked)
+        return fits and self.agent.takes(asked.options)
 
     def start(self, epoch: int, asked: TurnInput, *, resumable: bool) -> None:
         """Start one for a turn; answered with ProcessReady or StartFailed."""
@@ -68,7 +69,7 @@ class OwnProcess:
         launch = Launch(
             self._record.place,
             profile,
-            asked.options.tools,
+            asked.options,
             self._record.binding if own_history else None,
             tuple(history),
             self._recall,

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.keys import ApiKey
-from claude_code_api.core.turn import Block, Message, Options, StartKind, Tool, TurnCompleted, TurnEvent, Usage
+from claude_code_api.core.turn import Block, Message, Options, StartKind, TurnCompleted, TurnEvent, Usage
 
 Emit: TypeAlias = Callable[[TurnEvent], None]
 
@@ -26,7 +26,7 @@ class Entry:
 class Profile:
     """What only a launch can set. Turns with equal profiles can share a process.
 
-    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as canonical JSON text.
+    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as JSON text.
     """
 
     model: str
@@ -49,12 +49,12 @@ class Launch:
 
     With a `binding`, the CLI's own transcript is resumed at its leaf; `recall` fetches the stored copy, for when the
     one on the disk is not whole. Without either, `history` is written as a new transcript first; with no history at
-    all the conversation is empty. `tools` are the client's, for the first turn.
+    all the conversation is empty. `options` are the first turn's.
     """
 
     place: str | None
     profile: Profile
-    tools: tuple[Tool, ...]
+    options: Options
     binding: Binding | None
     history: tuple[Message, ...]
     recall: Callable[[], Awaitable[Sequence[Entry]]]
@@ -106,6 +106,10 @@ class Agent(Protocol):
     @property
     def last_frame_at(self) -> float:
         """When it last said anything, on the event loop's clock."""
+        ...
+
+    def takes(self, options: Options) -> bool:
+        """Whether a turn with these options can be sent to it as it is."""
         ...
 
     def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:

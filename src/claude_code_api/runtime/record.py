@@ -105,7 +105,8 @@ class Record:
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
-            is_new_session=self.binding is not None and self.binding.cli_session_id != agent.cli_session_id,
+            is_new_session=self.turns > 0
+            and (self.binding is None or self.binding.cli_session_id != agent.cli_session_id),
             lineage=None if turn.input.named or profile.name != CHAT else lineage(history),
             entries=agent.entries,
         )

@@ -81,11 +81,14 @@ class Slots:
 
     def release(self, actor: Actor) -> None:
         """The actor's process is gone."""
+        self._stop_sparing(actor.key)
         self._carry_out(self._pool.release(actor.key))
 
     def changed(self, actor: Actor) -> None:
         """Keep the pool's view of an actor with a process true."""
-        if actor.state is State.PARKED and actor.key not in self._parked:
+        if actor.state is not State.PARKED:
+            self._stop_sparing(actor.key)
+        elif actor.key not in self._parked:
             self._parked[actor.key] = asyncio.get_running_loop().call_later(_PARKED_S, self._no_longer_spared, actor)
         if actor.state is State.IDLE:
             self._carry_out(self._pool.mark_idle(actor.key))
@@ -115,6 +118,10 @@ class Slots:
         del self._parked[actor.key]
         if actor.state is State.PARKED:
             self._carry_out(self._pool.mark_idle(actor.key))
+
+    def _stop_sparing(self, key: str) -> None:
+        if (timer := self._parked.pop(key, None)) is not None:
+            timer.cancel()
 
     def _expire(self, actor: Actor) -> None:
         self._timers.pop(actor.key, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from claude_code_api.core.conversation import as_seen, open_calls, same_history
+from claude_code_api.core.conversation import as_seen, open_calls, same_beginning, same_history
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.errors import InvalidRequest
@@ -37,28 +37,26 @@ class Standing:
         """The turns to take back, the newest first, so that the context is this history; None when that is no way."""
         if history is self.context:
             return []
-        back: list[str] = []
-        length = len(self.context)
-        for turn, before in reversed([*self.marks, ("", length)]):
-            if len(back) > _MOST_REWOUND:
-                return None
-            if turn:
-                back.append(turn)
-            if same_history(history, self.context[:before]):
-                return back
-        return None
+        marks = self.marks[-_MOST_REWOUND:]
+        lengths = [len(self.context), *(length for _, length in reversed(marks))]
+        length = same_beginning(self.context, lengths, history)
+        if length is None:
+            return None
+        return [turn for turn, before in reversed(marks) if before >= length] if length < len(self.context) else []
 
     def undone(self, turn: str) -> None:
         """The turn that was sent last left nothing behind."""
         if self.marks and self.marks[-1][0] == turn:
             self.marks.pop()
 
+    def after(self, back: list[str]) -> list[Message]:
+        """What the context will be once these turns, the newest, are taken back."""
+        return self.context[: self.marks[-len(back)][1]] if back else self.context
+
     def go_back(self, turns: list[str]) -> None:
-        """These turns, the newest, are about to be taken back."""
-        for turn in turns:
-            name, length = self.marks.pop()
-            assert name == turn
-            self.context = self.context[:length]
+        """These turns, the newest, are being taken back."""
+        self.context = self.after(turns)
+        del self.marks[len(self.marks) - len(turns) :]
 
 
 def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
-from claude_code_api.core.turn import TextDelta, ThinkingDelta, TurnCompleted, TurnEvent, TurnFailed
+from claude_code_api.core.turn import TextDelta, ThinkingDelta, ToolCallDelta, TurnCompleted, TurnEvent, TurnFailed
 
 
 class TurnStream:
@@ -78,15 +79,22 @@ class Reading:
 
 
 def _joined(events: list[TurnEvent]) -> list[TurnEvent]:
-    """Neighbouring deltas of one kind as one."""
+    """Neighbouring deltas of one kind, and of one call, as one."""
     joined: list[TurnEvent] = []
-    texts: list[str] = []
+    pieces: list[str] = []
     for number, event in enumerate(events):
-        if not isinstance(event, TextDelta | ThinkingDelta):
+        if not isinstance(event, TextDelta | ThinkingDelta | ToolCallDelta):
             joined.append(event)
             continue
-        texts.append(event.text)
-        if number + 1 == len(events) or type(events[number + 1]) is not type(event):
-            joined.append(type(event)("".join(texts)))
-            texts.clear()
+        pieces.append(event.json if isinstance(event, ToolCallDelta) else event.text)
+        if number + 1 < len(events) and _goes_on(event, events[number + 1]):
+            continue
+        whole = "".join(pieces)
+        pieces.clear()
+        joined.append(replace(event, json=whole) if isinstance(event, ToolCallDelta) else type(event)(whole))
     return joined
+
+
+def _goes_on(event: TurnEvent, after: TurnEvent) -> bool:
+    same_call = not isinstance(event, ToolCallDelta) or (isinstance(after, ToolCallDelta) and after.id == event.id)
+    return type(after) is type(event) and same_call

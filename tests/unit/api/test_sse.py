@@ -25,16 +25,19 @@ async def gone() -> Message:
 
 
 class Client:
-    """Gets what is sent; `refuse` makes the connection break at the message with this number."""
+    """Gets what is sent; at the message with this number, `refuse` breaks the connection, `stop_at` takes no more."""
 
-    def __init__(self, refuse: int | None = None) -> None:
+    def __init__(self, refuse: int | None = None, stop_at: int | None = None) -> None:
         self.bodies: list[bytes] = []
         self.messages = 0
         self.told: list[str] = []
         self._refuse = refuse
+        self._stop_at = stop_at
 
     async def send(self, message: Message) -> None:
         self.messages += 1
+        if self.messages - 1 == self._stop_at:
+            await asyncio.Event().wait()
         if self.messages - 1 == self._refuse:
             raise BrokenPipeError
         self.bodies.append(message.get("body", b""))
@@ -44,6 +47,7 @@ class Client:
         return EventStream(
             frames,
             heartbeat_s=heartbeat_s,
+            patience_s=0.05,
             on_gone=lambda: self.told.append("gone"),
             on_sent=lambda: self.told.append("sent"),
             headers={},
@@ -114,7 +118,9 @@ async def test_a_client_that_leaves_is_noticed_while_nothing_is_sent() -> None:
             yield b""
 
     client = Client()
-    response = EventStream(until_left(), heartbeat_s=60.0, on_gone=left.set, on_sent=lambda: None, headers={})
+    response = EventStream(
+        until_left(), heartbeat_s=60.0, patience_s=60.0, on_gone=left.set, on_sent=lambda: None, headers={}
+    )
     async with asyncio.timeout(5):
         await response(SCOPE, gone, client.send)
 
@@ -128,3 +134,12 @@ async def test_silence_is_filled_with_heartbeats() -> None:
     await client.stream(slow(), heartbeat_s=0.05)(SCOPE, here, client.send)
     assert client.bodies[1] == HEARTBEAT
     assert client.bodies[-2:] == [b"late", b""]
+
+
+async def test_a_client_that_takes_nothing_more_is_given_up() -> None:
+    client = Client(stop_at=2)
+    async with asyncio.timeout(5):
+        await client.stream(two())(SCOPE, here, client.send)
+    assert client.bodies == [b"", b"one"]
+    assert client.told[:1] == ["gone"]
+    assert "sent" not in client.told

@@ -116,6 +116,7 @@ def test_what_cannot_be_understood_is_named(messages: list[Any], param: str) -> 
     [
         ([{"role": "function", "name": "f", "content": "42"}, HI], "messages[0].role"),
         ([{"role": "user", "content": [{"type": "input_audio"}]}], "messages[0].content[0]"),
+        ([{"role": "user", "content": [{"type": "video_url", "video_url": {"url": "x"}}]}], "messages[0].content[0]"),
         ([HI, {**HELLO, "function_call": {"name": "f"}}, BYE], "messages[1].function_call"),
         ([HI, {**HELLO, "audio": {"id": "1"}}, BYE], "messages[1].audio"),
     ],

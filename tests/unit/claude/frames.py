@@ -34,14 +34,24 @@ def stream(event: Frame, **more: Any) -> Frame:
     }
 
 
-def message_start(identity: str = "msg_1", model: str = MODEL) -> Frame:
-    message = {"id": identity, "type": "message", "role": "assistant", "model": model, "content": [], "usage": {}}
+def message_start(identity: str = "msg_1", model: str = MODEL, **usage: int) -> Frame:
+    message = {"id": identity, "type": "message", "role": "assistant", "model": model, "content": [], "usage": usage}
     return stream({"type": "message_start", "message": message})
 
 
 def text(text: str, **more: Any) -> Frame:
     delta = {"type": "text_delta", "text": text}
     return stream({"type": "content_block_delta", "index": 0, "delta": delta}, **more)
+
+
+def call_start(call: Frame, index: int = 0) -> Frame:
+    block = {**call, "input": {}}
+    return stream({"type": "content_block_start", "index": index, "content_block": block})
+
+
+def arguments(piece: str, index: int = 0) -> Frame:
+    delta = {"type": "input_json_delta", "partial_json": piece}
+    return stream({"type": "content_block_delta", "index": index, "delta": delta})
 
 
 def thinking(text: str) -> Frame:
@@ -53,8 +63,8 @@ def message_stop() -> Frame:
     return stream({"type": "message_stop"})
 
 
-def message_abandoned(identity: str = "msg_1") -> Frame:
-    lost = {"api_message_id": identity, "from_block_index": 0}
+def message_abandoned(identity: str = "msg_1", from_block: int = 0) -> Frame:
+    lost = {"api_message_id": identity, "from_block_index": from_block}
     return stream({"type": "message_stop"}, abandoned_blocks=lost)
 
 
@@ -75,8 +85,9 @@ def tool_results(*blocks: Frame, uuid: str = "leaf_2") -> Frame:
     return {"type": "user", "message": message, "parent_tool_use_id": None, "session_id": SESSION, "uuid": uuid}
 
 
-def message_delta(stop_reason: str) -> Frame:
-    return stream({"type": "message_delta", "delta": {"stop_reason": stop_reason}, "usage": {"output_tokens": 46}})
+def message_delta(stop_reason: str, **usage: int) -> Frame:
+    usage = usage or {"output_tokens": 46}
+    return stream({"type": "message_delta", "delta": {"stop_reason": stop_reason}, "usage": usage})
 
 
 def synthetic(text: str, uuid: str) -> Frame:
@@ -94,6 +105,15 @@ def synthetic(text: str, uuid: str) -> Frame:
 
 def said(text: str) -> Frame:
     return {"type": "text", "text": text}
+
+
+def calling(identity: str, name: str = "mcp__client__weather", /, **arguments: Any) -> Frame:
+    """The block of a call; the client's tools have a prefix."""
+    return {"type": "tool_use", "id": identity, "name": name, "input": arguments}
+
+
+def resulting(identity: str, content: Any, **more: Any) -> Frame:
+    return {"type": "tool_result", "tool_use_id": identity, "content": content, **more}
 
 
 def api_error(text: str, kind: str = "unknown") -> Frame:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from claude_code_api.claude.activity import Narrator
+from claude_code_api.claude.launch import Workplace
 
 PLACE = Path("/srv/data/default/sessions/0123456789abcdef")
-NARRATOR = Narrator(PLACE, PLACE / "work")
+NARRATOR = Narrator(Workplace(PLACE))
 
 
 def told(name: str, **arguments: Any) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.frames import TurnReader
+from claude_code_api.claude.launch import Workplace
 from claude_code_api.core.turn import (
     Activity,
     AnswerRestarted,
@@ -24,6 +25,7 @@ from claude_code_api.errors import (
     ContentRefused,
     ContextOverflow,
     GatewayError,
+    InvalidImage,
     ProcessDied,
     UpstreamAuthFailed,
     UpstreamError,
@@ -161,7 +163,7 @@ def test_a_stream_that_breaks_is_closed_and_the_whole_answer_follows_in_one_piec
         cli.assistant(cli.said("Hello."), identity="msg_2"),
         cli.result(),
     )
-    assert events[1:4] == [TextDelta("Hel"), AnswerRestarted(), TextDelta("Hello.")]
+    assert events[1:5] == [TextDelta("Hel"), AnswerRestarted(), AnswerStarted(cli.MODEL), TextDelta("Hello.")]
     done = events[-1]
     assert isinstance(done, TurnCompleted)
     assert done.messages == (Message("assistant", (cli.said("Hello."),)),)
@@ -174,7 +176,7 @@ def test_a_stream_that_breaks_before_it_said_anything_is_no_loss() -> None:
 
 def test_an_answer_that_was_never_streamed_is_told_once() -> None:
     events = read(cli.assistant(cli.said("Hello.")), cli.result())
-    assert events[:-1] == [TextDelta("Hello.")]
+    assert events[:-1] == [AnswerStarted(cli.MODEL), TextDelta("Hello.")]
     done = events[-1]
     assert isinstance(done, TurnCompleted)
     assert done.model == cli.MODEL
@@ -336,6 +338,11 @@ def test_a_conversation_that_is_too_long() -> None:
     assert error.param == "messages"
 
 
+def test_an_image_that_is_too_large_for_a_history_is_the_clients_to_mend() -> None:
+    said = "Image base64 size (5.5MB) exceeds API limit (5MB). Please resize the image before sending."
+    assert isinstance(failure(cli.failed(None, said)), InvalidImage)
+
+
 def test_an_error_of_the_cli_itself() -> None:
     broken = cli.result(subtype="error_during_execution", is_error=True, result=None, errors=["out of luck"])
     error = failure(broken)
@@ -345,7 +352,7 @@ def test_an_error_of_the_cli_itself() -> None:
 
 # What an agent does with tools of its own
 
-NARRATOR = Narrator(Path("/srv/one"), Path("/srv/one/work"))
+NARRATOR = Narrator(Workplace(Path("/srv/one")))
 CLIENT_CALL = {"type": "tool_use", "id": "toolu_2", "name": "mcp__client__get_time", "input": {}}
 
 

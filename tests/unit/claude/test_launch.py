@@ -141,7 +141,8 @@ def test_a_child_lives_in_directories_of_its_own(tmp_path: Path) -> None:
     environment = settled({"HOME": "/me", "CLAUDE_CONFIG_DIR": "/mine"}).env(Profile("opus"), place)
     assert environment["HOME"] == str(place.home)
     assert environment["CLAUDE_CONFIG_DIR"] == str(place.config)
-    for path in (place.home, place.config, place.work):
+    assert environment["CLAUDE_CODE_TMPDIR"] == str(place.temp)
+    for path in (place.home, place.config, place.work, place.temp):
         assert path.is_relative_to(tmp_path / "key")
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
@@ -199,7 +200,7 @@ def test_an_agent_is_not_simple_and_keeps_to_its_place(tmp_path: Path) -> None:
     assert "CLAUDE_CODE_SIMPLE" in chosen.env(Profile("opus"), place)
     assert "CLAUDE_CODE_SIMPLE" not in environment
     assert environment["HOME"] == str(place.home)
-    assert environment["TMPDIR"] == environment["CLAUDE_CODE_TMPDIR"] == str(place.temporary)
+    assert environment["TMPDIR"] == environment["CLAUDE_CODE_TMPDIR"] == str(place.agent_temp)
     assert environment["CLAUDE_CODE_API_PLACE"] == "place"
     assert environment["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] == "1"
 

@@ -11,7 +11,7 @@ import pytest
 
 from claude_code_api.claude import transcript
 from claude_code_api.claude.launch import Workplace
-from claude_code_api.claude.transcript import imported, mirrored, path_of, saved_cost
+from claude_code_api.claude.transcript import cut_after, imported, mirrored, path_of, saved_cost
 from claude_code_api.core.turn import Message
 from claude_code_api.runtime.ports import Entry
 
@@ -150,3 +150,105 @@ def test_a_last_line_that_is_cut_off_is_noticed(place: Workplace, lost: int) -> 
 
 def test_a_transcript_that_is_not_there_is_no_error(place: Workplace) -> None:
     assert saved_cost(place, "1234", "leaf") is None
+
+
+# Calls of tools
+
+
+CALLED = (
+    Message("user", ({"type": "text", "text": "Hi"},)),
+    Message(
+        "assistant",
+        (
+            {"type": "tool_use", "id": "own", "name": "Bash", "input": {"command": "ls"}, "internal": True},
+            {"type": "tool_use", "id": "a", "name": "weather", "input": {"city": "Rome"}},
+        ),
+    ),
+    Message("user", ({"type": "tool_result", "tool_use_id": "own", "content": "x", "internal": True},)),
+    Message("user", ({"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "22"}]},)),
+)
+
+
+def test_calls_are_written_as_the_cli_would_have_made_them(place: Workplace) -> None:
+    history, (_, answer, own_result, result) = CALLED, imported(place, "abc", CALLED, model="sonnet")
+    assert answer.line["message"]["content"] == [
+        {"type": "tool_use", "id": "own", "name": "Bash", "input": {"command": "ls"}},
+        {"type": "tool_use", "id": "a", "name": "mcp__client__weather", "input": {"city": "Rome"}},
+    ]
+    assert own_result.line["message"]["content"] == [{"type": "tool_result", "tool_use_id": "own", "content": "x"}]
+    assert result.line["message"]["content"] == list(history[3].content)
+    assert history[1].content[1]["name"] == "weather"
+
+
+# What stands behind the last completed turn
+
+
+def behind(place: Workplace, session: str, *lines: str) -> Path:
+    """The transcript, after more lines were written."""
+    path = path_of(place, session)
+    with path.open("a", encoding="utf-8") as out:
+        out.write("".join(lines))
+    return path
+
+
+def entry(uuid: str, parent: str, text: str = "interrupted") -> str:
+    """A line as the CLI writes it, which leaves U+2028 as it is."""
+    message = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": text}]}
+    line = {"type": "user", "uuid": uuid, "parentUuid": parent, "message": message}
+    return json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def test_what_a_stopped_cli_wrote_behind_the_last_turn_is_cut_off(place: Workplace) -> None:
+    session, leaf = write(place, HISTORY, model="sonnet")
+    before = path_of(place, session).read_bytes()
+    path = behind(place, session, entry("x", leaf), entry("y", "x"))
+    cut_after(place, session, leaf)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_costs_and_other_notes_stay(place: Workplace) -> None:
+    session, leaf = write(place, HISTORY, model="sonnet")
+    cost = '{"type":"cost-state","totalCostUSD":0.25}\n'
+    note = '{"type":"summary","leafUuid":"x"}\n'
+    before = path_of(place, session).read_text(encoding="utf-8")
+    path = behind(place, session, entry("x", leaf), cost, entry("y", "x"), note)
+    cut_after(place, session, leaf)
+    assert path.read_text(encoding="utf-8") == before + cost + note
+    assert saved_cost(place, session, leaf) == 0.25
+
+
+def test_an_entry_in_the_middle_can_be_gone_back_to(place: Workplace) -> None:
+    session, _ = write(place, HISTORY, model="sonnet")
+    path = path_of(place, session)
+    second = entries(path)[1]["uuid"]
+    cut_after(place, session, second)
+    assert [one["uuid"] for one in entries(path)][-1] == second
+    assert len(entries(path)) == 2
+
+
+def test_with_nothing_behind_the_last_turn_the_file_is_left_alone(place: Workplace) -> None:
+    session, leaf = write(place, HISTORY, model="sonnet")
+    path = behind(place, session, '{"type":"cost-state","totalCostUSD":0.25}\n')
+    before = path.stat()
+    cut_after(place, session, leaf)
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_separators_that_are_no_line_ends_for_the_cli_are_none_here(place: Workplace) -> None:
+    session, leaf = write(place, HISTORY, model="sonnet")
+    before = path_of(place, session).read_bytes()
+    path = behind(place, session, entry("x", leaf, "one\u2028two\u2029three\x85four"))
+    assert saved_cost(place, session, leaf) == 0.0
+    cut_after(place, session, leaf)
+    assert path.read_bytes() == before
+    assert "\u2028".encode() in before
+
+
+def test_a_last_line_that_is_cut_off_behind_the_last_turn_goes_with_it(place: Workplace) -> None:
+    """The CLI would write on in the same line."""
+    session, leaf = write(place, HISTORY, model="sonnet")
+    path = behind(place, session, entry("x", leaf)[:-20])
+    cut_after(place, session, leaf)
+    assert path.read_text(encoding="utf-8").endswith("\n")

@@ -211,3 +211,46 @@ def test_the_agents_own_calls_are_never_open() -> None:
 
 def test_calls_of_earlier_turns_are_not_looked_at() -> None:
     assert open_calls([user("Hi"), assistant(call("old")), user("Never mind"), assistant("Well.")]) == ()
+
+
+# Images and documents
+
+
+def image(data: str, media_type: str = "image/png") -> dict[str, Any]:
+    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+
+
+def document(data: str, title: str = "a.txt") -> dict[str, Any]:
+    return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": data}, "title": title}
+
+
+def shown(*blocks: str | dict[str, Any]) -> list[Message]:
+    return [Message("user", assistant(*blocks).content), assistant("I see.")]
+
+
+LOOK = shown("Look:", image("AAAA"), document("words"))
+
+
+def test_the_same_images_and_documents_are_the_same() -> None:
+    again = shown("Look:", image("".join(["AA", "AA"])), document("wo" + "rds"))
+    assert same_history(LOOK, again)
+    assert lineage(LOOK) == lineage(again)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        shown("Look:"),
+        shown("Look:", image("AAAB"), document("words")),
+        shown("Look:", image("AAAA", "image/gif"), document("words")),
+        shown("Look:", image("AAAA"), document("swords")),
+        shown("Look:", image("AAAA"), document("words", "b.txt")),
+        shown("Look:", document("words"), image("AAAA")),
+        shown(image("AAAA"), "Look:", document("words")),
+        shown("Look:", image("AAAA"), image("AAAA"), document("words")),
+        shown("Look:", image("AAAA")),
+    ],
+)
+def test_other_images_or_documents_are_another_history(other: list[Message]) -> None:
+    assert not same_history(LOOK, other)
+    assert lineage(LOOK) != lineage(other)

@@ -42,6 +42,12 @@ def idle() -> Session:
     return session
 
 
+def parked(session: Session | None = None) -> Session:
+    session = busy(session)
+    play(session, ev.TurnFinished(1, parked=True))
+    return session
+
+
 def stopping() -> Session:
     session = idle()
     play(session, ev.StopWanted(StopReason.IDLE))
@@ -107,6 +113,113 @@ def test_without_a_slot_in_time_everyone_who_waits_is_told_so() -> None:
         ev.RefuseTurn("two", Refusal.NO_SLOT),
     ]
     assert session.state is State.NEW
+
+
+# Calls of the client's tools park the process
+
+
+def choosy() -> Session:
+    """As long as calls are open, only their results fit."""
+    session = Session()
+    session.fits = lambda turn: turn == "results" or not session.parked
+    return session
+
+
+def test_a_turn_that_ends_with_calls_parks_the_process() -> None:
+    session = busy()
+    assert play(session, ev.TurnFinished(1, parked=True)) == []
+    assert session.state is State.PARKED
+
+
+def test_the_results_go_to_the_process_that_waits_for_them() -> None:
+    session = parked(choosy())
+    assert play(session, ev.TurnRequested("results")) == [ev.SendTurn("results")]
+    assert play(session, ev.TurnFinished(1)) == []
+    assert session.state is State.IDLE
+
+
+def test_the_results_may_lead_to_more_calls() -> None:
+    session = parked()
+    play(session, ev.TurnRequested("two"), ev.TurnFinished(1, parked=True))
+    assert session.state is State.PARKED
+
+
+def test_anything_but_the_results_costs_a_parked_process() -> None:
+    session = parked(choosy())
+    assert play(session, ev.TurnRequested("two")) == [ev.StopProcess(StopReason.PROFILE_CHANGED)]
+    assert play(session, ev.ProcessExited(1)) == [ev.ReleaseSlot(), ev.AcquireSlot()]
+    play(session, ev.SlotGranted())
+    assert play(session, ev.ProcessReady(session.epoch)) == [ev.SendTurn("two")]
+
+
+def test_a_turn_that_waited_does_not_reach_a_process_that_has_come_to_wait_itself() -> None:
+    session = busy(choosy())
+    play(session, ev.TurnRequested("two"))
+    assert play(session, ev.TurnFinished(1, parked=True)) == [ev.StopProcess(StopReason.PROFILE_CHANGED)]
+
+
+def test_a_process_that_is_started_anew_has_no_calls_open() -> None:
+    session = parked()
+    play(session, ev.StopWanted(StopReason.EVICTED), ev.ProcessExited(1), ev.TurnRequested("two"), ev.SlotGranted())
+    play(session, gone("two"))
+    play(session, ev.ProcessReady(session.epoch))
+    assert session.state is State.IDLE
+
+
+def test_results_that_were_never_given_leave_the_calls_open() -> None:
+    session = parked()
+    play(session, ev.TurnRequested("two"))
+    assert play(session, ev.TurnBroken(1)) == [ev.UndoTurn("two")]
+    assert play(session, ev.TurnUndone(1)) == []
+    assert session.state is State.PARKED
+
+
+def test_results_that_cannot_be_taken_back_cost_the_process() -> None:
+    session = parked()
+    play(session, ev.TurnRequested("two"), gone("two"))
+    assert play(session, ev.UndoFailed(1)) == [ev.StopProcess(StopReason.DIRTY)]
+    play(session, ev.ProcessExited(1))
+    assert session.state is State.HIBERNATED
+
+
+@pytest.mark.parametrize("reason", [StopReason.IDLE, StopReason.EVICTED, StopReason.MEMORY])
+def test_a_parked_process_can_be_stopped_and_its_conversation_goes_on(reason: StopReason) -> None:
+    session = parked()
+    assert play(session, ev.StopWanted(reason)) == [ev.StopProcess(reason)]
+    assert play(session, ev.ProcessExited(1)) == [ev.ReleaseSlot()]
+    assert session.state is State.HIBERNATED
+    assert play(session, ev.TurnRequested("results")) == [ev.AcquireSlot()]
+
+
+def test_a_parked_process_that_exits_by_itself_is_no_loss() -> None:
+    session = parked()
+    assert play(session, ev.ProcessExited(1)) == [ev.ReleaseSlot()]
+    assert session.state is State.HIBERNATED
+
+
+def test_a_drain_stops_a_parked_process_at_once() -> None:
+    session = parked()
+    assert play(session, ev.Drained()) == [ev.StopProcess(StopReason.DRAINED)]
+    assert play(session, ev.TurnRequested("results")) == [ev.RefuseTurn("results", Refusal.DRAINING)]
+
+
+def test_a_turn_that_ends_with_calls_during_a_drain_ends_its_process() -> None:
+    session = busy()
+    play(session, ev.Drained())
+    assert play(session, ev.TurnFinished(1, parked=True)) == [ev.StopProcess(StopReason.DRAINED)]
+
+
+def test_without_interactive_sessions_nothing_parks() -> None:
+    session = busy(Session(interactive=False))
+    assert play(session, ev.TurnFinished(1, parked=True)) == [ev.StopProcess(StopReason.ONE_SHOT)]
+
+
+def test_calls_of_a_turn_that_is_being_undone_park_nothing() -> None:
+    session = busy()
+    play(session, gone("one"))
+    assert play(session, ev.TurnFinished(1, parked=True)) == []
+    play(session, ev.TurnUndone(1))
+    assert session.state is State.IDLE
 
 
 # Clients leave
@@ -222,7 +335,9 @@ def test_deleting_in_the_line_for_a_slot_answers_and_leaves_the_line() -> None:
     ]
 
 
-@pytest.mark.parametrize(("make", "answered"), [(starting, ["one"]), (busy, ["one"]), (idle, []), (stopping, [])])
+@pytest.mark.parametrize(
+    ("make", "answered"), [(starting, ["one"]), (busy, ["one"]), (idle, []), (parked, []), (stopping, [])]
+)
 def test_deleting_with_a_process_waits_until_it_is_gone(make: Callable[[], Session], answered: list[str]) -> None:
     session = make()
     refusals = [ev.RefuseTurn(turn, Refusal.DELETED) for turn in answered]

@@ -35,18 +35,20 @@ class SharedPool(RuleBasedStateMachine):
         max_waiting=st.integers(0, 3),
         max_queued_turns=st.integers(0, 3),
         interactive=st.booleans(),
-        talks=st.lists(names, max_size=5),
+        talks=st.lists(st.tuples(names, st.booleans()), max_size=5),
     )
-    def begin(self, size: int, max_waiting: int, max_queued_turns: int, interactive: bool, talks: list[str]) -> None:
-        """Some conversations have had a turn already: they idle, or hibernate for want of slots."""
+    def begin(
+        self, size: int, max_waiting: int, max_queued_turns: int, interactive: bool, talks: list[tuple[str, bool]]
+    ) -> None:
+        """Some conversations have had a turn already: they idle, wait for results, or hibernate for want of slots."""
         self.world = World(Settings(size, max_waiting, max_queued_turns, interactive))
-        for name in talks:
+        for name, parked in talks:
             self.world.submit(name)
-            self.world.settle()
+            self.world.settle(parked=parked)
 
     def conversations(self) -> list[Conversation]:
         """All of them; those in the rarer states come first, and are chosen more often."""
-        rare = [State.BUSY, State.INTERRUPTING]
+        rare = [State.BUSY, State.PARKED, State.INTERRUPTING]
         return sorted(self.world.everyone, key=lambda one: rare.index(one.state) if one.state in rare else -1)[::-1]
 
     def busy(self) -> list[Conversation]:
@@ -55,13 +57,16 @@ class SharedPool(RuleBasedStateMachine):
     def live(self) -> list[Conversation]:
         return [one for one in self.conversations() if one.process is not None and one.process.ready]
 
+    def parked(self) -> list[Conversation]:
+        return [one for one in self.world.open.values() if one.state is State.PARKED]
+
     def deleted(self) -> list[Conversation]:
         return [one for one in self.world.everyone if one.state in {State.CLOSING, State.CLOSED}]
 
-    @rule(name=names, profile=profiles, steps=st.integers(0, 2))
-    def a_client_asks(self, name: str, profile: int, steps: int) -> None:
+    @rule(name=names, profile=profiles, steps=st.integers(0, 2), results=st.booleans())
+    def a_client_asks(self, name: str, profile: int, steps: int, results: bool) -> None:
         if not self.world.draining:
-            turn = self.world.submit(name, profile)
+            turn = self.world.submit(name, profile, results=results)
             for _ in range(steps):
                 self.world.turns[turn].advance(well=True)
         elif name in self.world.open:
@@ -71,14 +76,26 @@ class SharedPool(RuleBasedStateMachine):
     @rule(name=names, profiles=st.lists(profiles, min_size=2, max_size=3))
     def a_client_asks_at_once(self, name: str, profiles: list[int]) -> None:
         for profile in profiles:
-            self.a_client_asks(name, profile, steps=0)
+            self.a_client_asks(name, profile, steps=0, results=False)
+
+    @precondition(lambda self: self.parked())
+    @rule(pick=picks, results=st.booleans(), same=st.booleans())
+    def a_client_goes_on_after_calls(self, pick: int, results: bool, same: bool) -> None:
+        """On the same process only with the results; with anything else on a new one."""
+        conversation = choose(self.parked(), pick)
+        process = conversation.process
+        assert process is not None
+        turn = self.world.request(conversation, process.profile if same else 1 - process.profile, results=results)
+        went_on = conversation.process is process and process.turn == turn
+        assert went_on == (results and same)
+        assert went_on or process.stopping
 
     @precondition(lambda self: self.busy())
-    @rule(picked=st.lists(picks, min_size=1, max_size=3))
-    def what_is_under_way_goes_well(self, picked: list[int]) -> None:
+    @rule(picked=st.lists(picks, min_size=1, max_size=3), parked=st.booleans())
+    def what_is_under_way_goes_well(self, picked: list[int], parked: bool) -> None:
         for pick in picked:
             if busy := self.busy():
-                choose(busy, pick).advance(well=True)
+                choose(busy, pick).advance(well=True, parked=parked)
 
     @precondition(lambda self: self.busy())
     @rule(picked=st.lists(picks, min_size=1, max_size=2))
@@ -104,6 +121,11 @@ class SharedPool(RuleBasedStateMachine):
     @rule(pick=picks)
     def a_wait_expires(self, pick: int) -> None:
         self.world.expire(choose(sorted(self.world.timers), pick))
+
+    @precondition(lambda self: self.world.spared)
+    @rule(pick=picks)
+    def a_client_runs_its_tools_for_long(self, pick: int) -> None:
+        self.world.spare_no_longer(choose(sorted(self.world.spared), pick))
 
     @precondition(lambda self: self.world.everyone)
     @rule(pick=picks)
@@ -151,9 +173,18 @@ class SharedPool(RuleBasedStateMachine):
     def nobody_waits_without_need(self) -> None:
         pool = self.world.pool
         leaving = [one for one, process in self.world.processes() if process.stopping]
-        idle = [one for one in self.world.everyone if one.state is State.IDLE]
+        idle = [one for one in self.world.everyone if self.world.could_make_room(one)]
         assert not pool.waiting or pool.held == pool.size
         assert not idle or pool.waiting <= len(leaving)
+
+    @invariant()
+    def who_is_parked_has_nobody_waiting_for_it(self) -> None:
+        for one in self.world.everyone:
+            if one.state is State.PARKED:
+                assert one.process is not None
+                assert one.process.calls
+                assert one.process.turn is None
+                assert not one.pending
 
     @invariant()
     def whoever_is_queued_waits_at_the_pool(self) -> None:

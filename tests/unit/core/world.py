@@ -10,12 +10,23 @@ from dataclasses import dataclass, field
 from claude_code_api.core import events as ev
 from claude_code_api.core.events import StopReason
 from claude_code_api.core.pool import Decision, SlotPool
-from claude_code_api.core.session import WITH_PROCESS, Session, State
+from claude_code_api.core.session import BETWEEN_TURNS, WITH_PROCESS, Session, State
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a turn wants: a launch profile, and whether it brings the results of calls or says something new."""
+
+    profile: int
+    results: bool = False
 
 
 @dataclass
 class Process:
-    """A pretended process. `turn` was sent to it and is not over; `used` counts the turns sent."""
+    """A pretended process. `turn` was sent to it and is not over; `used` counts the turns sent.
+
+    `calls` are open: it stands still until their results come. `resumed` says that the running turn brought some.
+    """
 
     epoch: int
     profile: int
@@ -23,6 +34,8 @@ class Process:
     stopping: bool = False
     turn: str | None = None
     used: int = 0
+    calls: bool = False
+    resumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +60,7 @@ class Conversation:
         )
         self.process: Process | None = None
         self.undoing: list[tuple[str, int]] = []
-        self.pending: dict[str, int] = {}
+        self.pending: dict[str, Asked] = {}
         self.has_slot = False
         self.forgotten = False
         self._last_sent = -1
@@ -75,6 +88,7 @@ class Conversation:
             before = self.state
             effects = self.session.handle(self._mailbox.popleft())
             self.session.validate()
+            self._validate_calls()
             if self.state is not before:
                 self.world.changed(self)
             for effect in effects:
@@ -88,8 +102,16 @@ class Conversation:
         del self.pending[turn]
         self.world.answers[turn] = how
 
+    def _validate_calls(self) -> None:
+        """Between turns the session knows whether its process has open calls."""
+        if self.state in BETWEEN_TURNS and self.process is not None:
+            assert (self.state is State.PARKED) == self.process.calls, f"{self} with {self.process}"
+
     def _fits(self, turn: str) -> bool:
-        return self.process is not None and self.process.profile == self.pending[turn]
+        process, asked = self.process, self.pending[turn]
+        assert process is not None
+        assert process.calls == self.session.parked, f"{self} with {process}"
+        return process.profile == asked.profile and (asked.results or not process.calls)
 
     def _do(self, effect: ev.Effect) -> None:
         match effect:
@@ -106,7 +128,7 @@ class Conversation:
             case ev.StartProcess(epoch):
                 assert self.has_slot
                 assert self.process is None, f"{self} starts a second process"
-                self.process = Process(epoch, self.pending[self.session.current or ""])
+                self.process = Process(epoch, self.pending[self.session.current or ""].profile)
             case ev.SendTurn(turn):
                 self._send(turn)
             case ev.UndoTurn(turn):
@@ -122,18 +144,20 @@ class Conversation:
                 self.forgotten = True
 
     def _send(self, turn: str) -> None:
-        process = self.process
+        process, asked = self.process, self.pending[turn]
         assert process is not None
         assert process.ready, f"{turn} is sent before the process is ready"
         assert not process.stopping, f"{turn} is sent to a process that stops"
         assert process.turn is None, f"{turn} is sent while {process.turn} runs"
-        assert process.profile == self.pending[turn], f"{turn} is sent to a process of another profile"
+        assert process.profile == asked.profile, f"{turn} is sent to a process of another profile"
+        assert asked.results or not process.calls, f"{turn} is sent to a process that waits for results"
         assert self.session.interactive or not process.used, f"{turn} is sent to a used process"
         number = int(turn.removeprefix("turn"))
         assert number > self._last_sent, f"{turn} is sent after turn{self._last_sent}"
         self._last_sent = number
         process.turn = turn
         process.used += 1
+        process.calls, process.resumed = False, process.calls
 
     # What the process does
 
@@ -145,8 +169,8 @@ class Conversation:
             return bool(self.undoing)
         return bool(self.undoing) or process.stopping or not process.ready or process.turn is not None
 
-    def advance(self, *, well: bool) -> None:
-        """Let the next thing that is under way end, well or badly."""
+    def advance(self, *, well: bool, parked: bool = False) -> None:
+        """Let the next thing that is under way end, well or badly; a turn perhaps with calls."""
         process = self.process
         if self.undoing:
             self.undo_ends(well=well)
@@ -157,7 +181,7 @@ class Conversation:
         elif process.stopping:
             self.exits()
         else:
-            self.turn_ends(well=well)
+            self.turn_ends(well=well, parked=parked)
 
     def start_succeeds(self) -> None:
         """The process answers its handshake, perhaps although its stop is wanted already."""
@@ -177,22 +201,32 @@ class Conversation:
         epoch, self.process = self.process.epoch, None
         self.post(ev.ProcessExited(epoch))
 
-    def turn_ends(self, *, well: bool) -> None:
-        """The process reports the end of its turn; nobody listens any more when the turn was cut."""
+    def turn_ends(self, *, well: bool, parked: bool = False) -> None:
+        """The process reports the end of its turn; nobody listens any more when the turn was cut.
+
+        `parked`: the answer ends with calls of the client's tools.
+        """
         assert self.process is not None
         turn, self.process.turn = self.process.turn, None
         if turn is None or self.session.current != turn or self.state is not State.BUSY:
             return
         epoch = self.process.epoch
         self.answer(turn, "finished" if well else "broken")
-        self.post(ev.TurnFinished(epoch) if well else ev.TurnBroken(epoch))
+        self.process.calls = well and parked
+        self.post(ev.TurnFinished(epoch, parked) if well else ev.TurnBroken(epoch))
 
     def undo_ends(self, *, well: bool) -> None:
-        """The undoing of a turn comes to its end, which cannot be a good one without the process."""
+        """The undoing of a turn comes to its end, which cannot be a good one without the process.
+
+        A turn that brought results can be undone only as long as they were not given: the calls are open as before.
+        """
         turn, epoch = self.undoing.pop(0)
-        alive = self.process is not None and self.process.epoch == epoch
-        if alive and self.process is not None and self.process.turn == turn:
-            self.process.turn = None
+        process = self.process
+        alive = process is not None and process.epoch == epoch
+        if process is not None and alive:
+            if process.turn == turn:
+                process.turn = None
+            process.calls = well and process.resumed
         self.post(ev.TurnUndone(epoch) if well and alive else ev.UndoFailed(epoch))
 
 
@@ -211,24 +245,25 @@ class World:
         self.answers: dict[str, str] = {}
         self.turns: dict[str, Conversation] = {}
         self.grants: Counter[str] = Counter()
+        self.spared: set[str] = set()
         self.draining = False
 
     # What clients and operators do
 
-    def submit(self, name: str, profile: int = 0) -> str:
-        """A client sends a turn; its id is returned."""
+    def submit(self, name: str, profile: int = 0, *, results: bool = False) -> str:
+        """A client sends a turn, or the results of calls; its id is returned."""
         conversation = self.open.get(name)
         if conversation is None:
             conversation = Conversation(f"{name}{len(self.everyone)}", name, self)
             self.open[name] = self.by_key[conversation.key] = conversation
             self.everyone.append(conversation)
-        return self.request(conversation, profile)
+        return self.request(conversation, profile, results=results)
 
-    def request(self, conversation: Conversation, profile: int = 0) -> str:
+    def request(self, conversation: Conversation, profile: int = 0, *, results: bool = False) -> str:
         """The same for one conversation, also when it is deleted already."""
         turn = f"turn{len(self.turns)}"
         self.turns[turn] = conversation
-        conversation.pending[turn] = profile
+        conversation.pending[turn] = Asked(profile, results)
         conversation.post(ev.TurnRequested(turn))
         return turn
 
@@ -252,6 +287,13 @@ class World:
         self.timers.discard(key)
         self.pool.cancel(key)
         self.by_key[key].post(ev.WaitExpired())
+
+    def spare_no_longer(self, key: str) -> None:
+        """A client has run its tools for so long that its process may be needed elsewhere."""
+        self.spared.discard(key)
+        conversation = self.by_key.get(key)
+        if conversation is not None and conversation.state is State.PARKED:
+            self.carry_out(self.pool.mark_idle(key))
 
     # What the manager does for actors
 
@@ -283,6 +325,8 @@ class World:
     def changed(self, conversation: Conversation) -> None:
         """Tell the pool; drop a conversation that has nothing to keep."""
         key, state = conversation.key, conversation.state
+        if state is State.PARKED:
+            self.spared.add(key)
         if state is State.IDLE:
             self.carry_out(self.pool.mark_idle(key))
         elif state in {State.STOPPING, State.CLOSING}:
@@ -296,6 +340,11 @@ class World:
 
     # What tests ask and want
 
+    def could_make_room(self, conversation: Conversation) -> bool:
+        """Whether its process can be stopped for another: idle ones at once, parked ones after a while."""
+        state = conversation.state
+        return state is State.IDLE or (state is State.PARKED and conversation.key not in self.spared)
+
     def processes(self) -> Iterator[tuple[Conversation, Process]]:
         """Every process that is not reaped, with its conversation."""
         for conversation in self.everyone:
@@ -306,12 +355,12 @@ class World:
         """The turns whose clients still wait."""
         return [turn for turn in self.turns if turn not in self.answers]
 
-    def settle(self) -> None:
+    def settle(self, *, parked: bool = False) -> None:
         """Let everything that is under way come to a good end, what it causes included."""
         for _ in range(1000):
             busy = [conversation for conversation in self.everyone if conversation.under_way]
             if not busy:
                 return
             for conversation in busy:
-                conversation.advance(well=True)
+                conversation.advance(well=True, parked=parked)
         raise AssertionError(f"the world does not come to rest: {self.everyone}")

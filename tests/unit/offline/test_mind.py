@@ -153,6 +153,19 @@ def test_it_sees_an_image() -> None:
     assert "cannot be read" in heard(body)
 
 
+def test_it_sees_documents() -> None:
+    blocks: list[Body] = [
+        {
+            "type": "document",
+            "source": {"type": "base64", "media_type": "application/pdf", "data": ""},
+            "title": "a.pdf",
+        },
+        {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words"}},
+    ]
+    body: Body = {"messages": [{"role": "user", "content": blocks}]}
+    assert heard(body) == "I see a document (a.pdf, application/pdf) and a document (without a title, 5 characters)."
+
+
 @pytest.mark.parametrize(
     ("thinking", "text", "thinks"),
     [

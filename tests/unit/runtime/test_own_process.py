@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
 from claude_code_api.core import events as ev
-from claude_code_api.core.turn import Block, StartKind
+from claude_code_api.core.turn import Block, Message, Options, StartKind, Tool, TurnInput
 from claude_code_api.errors import StartFailed
 from claude_code_api.runtime.host import Host
 from claude_code_api.runtime.own_process import OwnProcess
-from claude_code_api.runtime.ports import Emit, Entry, Launch, Origin, Profile
+from claude_code_api.runtime.ports import Binding, Emit, Entry, Launch, Origin, Profile
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.tasks import Tasks
 
-PROFILE = Profile("sonnet", "Be kind.")
+HELLO = Message("user", ({"type": "text", "text": "Hello"},))
+HISTORY = (HELLO, Message("assistant", ({"type": "text", "text": "Hi."},)))
+
+
+def asked(model: str = "sonnet", **more: Any) -> TurnInput:
+    return TurnInput(HELLO, model, "Be kind.", **more)
 
 
 class FakeAgent:
@@ -31,8 +37,14 @@ class FakeAgent:
         self.stops: list[bool] = []
         self._gone = asyncio.Event()
 
-    def send(self, turn: str, content: tuple[Block, ...], emit: Emit) -> None:
+    def takes(self, options: Options) -> bool:
+        return True
+
+    def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:
         raise AssertionError("no turn is sent here")
+
+    async def rewind(self, turns: Sequence[str]) -> bool:
+        raise AssertionError("no turn is taken back here")
 
     def note_stored(self, entries: int) -> None:
         raise AssertionError("nothing is stored here")
@@ -83,8 +95,8 @@ class World:
         self.record = Record("default", "conversation")
         self.process = OwnProcess(self.record, cast(Host, self.host), self.events.append)
 
-    def start(self, epoch: int = 1) -> None:
-        self.process.start(epoch, PROFILE, self.record.history, resumable=False)
+    def start(self, epoch: int = 1, asked: TurnInput = asked(), *, resumable: bool = False) -> None:
+        self.process.start(epoch, asked, resumable=resumable)
 
     async def settled(self) -> list[ev.Event]:
         """The events, once nothing more happens by itself."""
@@ -100,15 +112,53 @@ async def test_a_start_and_an_end() -> None:
     world.host.let.set()
     assert await world.settled() == [ev.ProcessReady(1)]
     assert (world.process.pid, world.record.place) == (4711, "place")
-    assert (world.process.take_kind(), world.process.take_kind()) == (StartKind.COLD, StartKind.LIVE)
-    assert world.process.fits(PROFILE, [])
-    assert not world.process.fits(Profile("opus"), [])
+    assert [world.process.take_kind(StartKind.LIVE) for _ in range(2)] == [StartKind.COLD, StartKind.LIVE]
+    assert world.process.fits(asked(), parked=False)
+    assert not world.process.fits(asked("opus"), parked=False)
     world.process.stop(flush=True)
     assert await world.settled() == [ev.ProcessReady(1), ev.ProcessExited(1)]
     assert world.host.agent.stops == [True]
     world.process.drop()
     assert world.process.pid is None
-    assert not world.process.fits(PROFILE, [])
+    assert not world.process.fits(asked(), parked=False)
+
+
+async def test_nothing_fits_a_process_that_is_dead_or_not_there_yet() -> None:
+    world = World()
+    world.start()
+    await world.settled()
+    assert not world.process.fits(asked(), parked=False)
+    world.host.let.set()
+    await world.settled()
+    world.host.agent.alive = False
+    assert not world.process.fits(asked(), parked=False)
+
+
+async def test_a_process_is_started_for_the_turn_as_it_is() -> None:
+    look = Tool("look", "Looks.", {"properties": {}})
+    world = World()
+    world.start(asked=asked(schema={"type": "object"}, options=Options(tools=(look,))))
+    await world.settled()
+    (launch,) = world.host.launched
+    assert launch.profile == Profile("sonnet", "Be kind.", "chat", '{"type":"object"}')
+    assert launch.options.tools == (look,)
+    assert (launch.place, launch.binding, launch.history) == (None, None, ())
+
+
+@pytest.mark.parametrize(("sent", "resumed"), [(None, True), (HISTORY, True), (HISTORY[:1], False), ((), False)])
+async def test_a_conversation_is_resumed_for_its_own_history_and_forked_for_another(
+    sent: tuple[Message, ...] | None, resumed: bool
+) -> None:
+    world = World()
+    binding = Binding("session", "leaf")
+    world.record.history, world.record.binding = list(HISTORY), binding
+    world.host.let.set()
+    world.start(asked=asked(history=sent), resumable=True)
+    await world.settled()
+    (launch,) = world.host.launched
+    assert launch.binding == (binding if resumed else None)
+    assert launch.history == (HISTORY if resumed else sent)
+    assert world.process.take_kind(StartKind.LIVE) is (StartKind.RESUMED if resumed else StartKind.FORKED)
 
 
 async def test_a_start_that_fails_says_why() -> None:

@@ -94,7 +94,6 @@ class Head:
             "choices": choices,
             "usage": used,
             "service_tier": None,
-            "system_fingerprint": None,
             "conversation_id": self.conversation_id,
         }
 

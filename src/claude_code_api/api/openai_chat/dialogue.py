@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from claude_code_api.api.checks import checked_name, sound
+from claude_code_api.api.media import Media
+from claude_code_api.api.openai_chat.parts import blocks_of
 from claude_code_api.api.openai_chat.wire import ChatMessage, ToolCall
 from claude_code_api.core.turn import Block, Message, Role
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
@@ -36,13 +38,13 @@ class Dialogue:
     whole: bool
 
 
-def dialogue_of(messages: Sequence[ChatMessage], *, appends: bool) -> Dialogue:
+def dialogue_of(messages: Sequence[ChatMessage], media: Media, *, appends: bool) -> Dialogue:
     """Read the messages. `appends`: to a conversation that may hold the calls which results among them are for.
 
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
     whole = any(message.role == "assistant" for message in messages)
-    reader = _Reader(appends=appends and not whole)
+    reader = _Reader(media, appends=appends and not whole)
     for index, message in enumerate(messages):
         reader.read(message, f"messages[{index}]")
     reader.settle()
@@ -62,9 +64,10 @@ class _Calls:
 class _Reader:
     """Takes message by message; `appends` when the calls that are answered are not part of the request."""
 
-    def __init__(self, *, appends: bool) -> None:
+    def __init__(self, media: Media, *, appends: bool) -> None:
         self.system: list[str] = []
         self.spoken: list[tuple[Role, list[Block]]] = []
+        self._media = media
         self._appends = appends
         self._calls: _Calls | None = None
         self._uses: Counter[str] = Counter()
@@ -79,14 +82,14 @@ class _Reader:
             self.settle()
             self._assistant(message, where)
         else:
-            content = _content(message, where)
-            if not content:
-                raise InvalidRequest(f"{where}.content must not be empty.", param=f"{where}.content")
-            if message.role == "user":
+            content = _content(message, where, self._media)
+            if message.role != "user":
+                self.system += [block["text"] for block in content]
+            elif content:
                 self.settle()
                 self._say("user", content)
             else:
-                self.system.append("".join(block["text"] for block in content))
+                raise InvalidRequest(f"{where}.content must not be empty.", param=f"{where}.content")
 
     def settle(self) -> None:
         """Nothing more can answer the last calls: they must have their results, in the order of the calls."""
@@ -105,7 +108,7 @@ class _Reader:
 
     def _assistant(self, message: ChatMessage, where: str) -> None:
         called = message.tool_calls or []
-        content = _content(message, where)
+        content = _content(message, where, self._media)
         if called:
             self._calls = _Calls(where)
             for number, call in enumerate(called):
@@ -152,7 +155,7 @@ class _Reader:
             _refuse_id(where, f"{given[:100]!r} is none of the calls that are to be answered here.")
         if given in self._calls.results:
             _refuse_id(where, f"{given[:100]!r} was answered before.")
-        text = "".join(block["text"] for block in _content(message, where, blank=True))
+        text = "".join(block["text"] for block in _content(message, where, self._media, blank=True))
         if len(text) > _LONGEST_RESULT:
             raise InvalidRequest(
                 f"{where}.content has {len(text)} characters; a tool's result has at most {_LONGEST_RESULT}.",
@@ -191,28 +194,15 @@ def _check_fields(message: ChatMessage, where: str) -> None:
         )
 
 
-def _content(message: ChatMessage, where: str, *, blank: bool = False) -> list[Block]:
+def _content(message: ChatMessage, where: str, media: Media, *, blank: bool = False) -> list[Block]:
     """A message's content as blocks; text without a word is none, unless `blank`."""
     content = message.content
     if content is None and message.role == "assistant" and (message.tool_calls or message.refusal):
         content = message.refusal or ""
     if content is None:
         raise InvalidRequest(f"{where}.content is missing.", param=f"{where}.content")
-    if isinstance(content, str):
-        text = sound(content, f"{where}.content")
-    else:
-        texts = []
-        for number, part in enumerate(content):
-            at = f"{where}.content[{number}]"
-            is_refusal = part.type == "refusal" and message.role == "assistant"
-            if part.type not in ("text", "input_text", "output_text") and not is_refusal:
-                raise UnsupportedParameter(f"{at}: parts of the type {part.type!r} are not supported yet.", param=at)
-            name, said = ("refusal", part.refusal) if is_refusal else ("text", part.text)
-            if said is None:
-                raise InvalidRequest(f"{at}.{name} is missing.", param=f"{at}.{name}")
-            texts.append(sound(said, f"{at}.{name}"))
-        text = "".join(texts)
-    return [{"type": "text", "text": text}] if blank or text.strip() else []
+    blocks = blocks_of(content, message.role, f"{where}.content", media)
+    return [block for block in blocks if blank or block["type"] != "text" or block["text"].strip()]
 
 
 def _call_id(given: str, uses: int) -> str:

@@ -15,6 +15,7 @@ from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.errors import envelope
 from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_chat.answer import Chunks, Head
+from claude_code_api.api.openai_chat.parts import urls_to_fetch
 from claude_code_api.api.openai_chat.translate import ParsedRequest, parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.api.sse import EventStream, data
@@ -64,6 +65,8 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
 
 
 async def _parsed(body: ChatRequest, context: Context, identity: Identity) -> ParsedRequest:
+    media = await context.images.fetch(urls_to_fetch(body))
+
     def parsed() -> ParsedRequest:
         return parse(
             body,
@@ -71,6 +74,7 @@ async def _parsed(body: ChatRequest, context: Context, identity: Identity) -> Pa
             identity=identity,
             strict=context.strict_params,
             side_requests=context.side_requests,
+            media=media,
         )
 
     if body.tools or body.response_format is not None:
@@ -112,6 +116,7 @@ async def _streamed(
     return EventStream(
         _frames(events, ticket, chunks),
         heartbeat_s=context.heartbeat_s,
+        patience_s=context.patience_s,
         on_gone=ticket.abandon,
         on_sent=ticket.delivered,
         headers=headers,

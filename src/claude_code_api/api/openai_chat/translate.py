@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from claude_code_api.api.checks import sound
+from claude_code_api.api.media import Media
 from claude_code_api.api.openai_chat.dialogue import dialogue_of
 from claude_code_api.api.openai_chat.tools import schema_of, tools_of
 from claude_code_api.api.openai_chat.wire import ChatRequest
@@ -70,8 +71,11 @@ def parse(
     identity: Identity = _NAMELESS,
     strict: bool = False,
     side_requests: Sequence[str] = (),
+    media: Media | None = None,
 ) -> ParsedRequest:
     """Translate a request for the conversation that it names. `side_requests`: how questions beside one begin.
+
+    `media` has the images that the request names by URL.
 
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
@@ -83,7 +87,7 @@ def parse(
         # They would cut off each of an agent's messages, its work included, rather than the answer.
         options = replace(options, max_tokens=None, stop=())
     schema = schema_of(request)
-    dialogue = dialogue_of(request.messages, appends=identity.appends)
+    dialogue = dialogue_of(request.messages, media or Media(), appends=identity.appends)
     messages = dialogue.messages
     if not messages or messages[-1].role != "user":
         raise InvalidRequest("The last message must be the user's, or a tool's result.", param="messages")

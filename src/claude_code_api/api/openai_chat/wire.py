@@ -11,12 +11,28 @@ class _Wire(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class ImageUrl(_Wire):
+    """An image: a data URL, or one that the server fetches."""
+
+    url: str
+
+
+class InputFile(_Wire):
+    """A file: base64, bare or as a data URL."""
+
+    file_data: str | None = None
+    filename: str | None = None
+    file_id: str | None = None
+
+
 class ContentPart(_Wire):
     """One part of a message's content."""
 
     type: str = Field(examples=["text"])
     text: str | None = None
     refusal: str | None = None
+    image_url: ImageUrl | str | None = None
+    file: InputFile | None = None
 
 
 class CalledFunction(_Wire):

@@ -1,0 +1,116 @@
+"""Images and files as the Messages API takes them: what they are, whether they are sound, their blocks. Pure."""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from claude_code_api.core.turn import Block
+from claude_code_api.errors import InvalidFile, InvalidImage, InvalidRequest
+
+DEFAULT_MAX_BYTES = 20 * 2**20
+_HEAD = 1024
+_PDF = "application/pdf"
+_KINDS = "PDF, and text in UTF-8 (plain, Markdown, JSON, CSV, source code)"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A sound image: its type, and its bytes in base64."""
+
+    media_type: str
+    data: str
+
+    def block(self) -> Block:
+        """It as a content block."""
+        return {"type": "image", "source": {"type": "base64", "media_type": self.media_type, "data": self.data}}
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """How large an image or file may be, in bytes, and the images that were fetched for a request, by their URL."""
+
+    max_bytes: int = DEFAULT_MAX_BYTES
+    fetched: Mapping[str, Image] = field(default_factory=dict)
+
+
+def image_type(head: bytes) -> str | None:
+    """The type of an image by how it begins; None for what Claude cannot see."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    return None
+
+
+def image_of(url: str, where: str, media: Media) -> Image:
+    """The image of a data URL. Raises InvalidImage naming the field `where`."""
+    declared, data = _data_url(url, where, InvalidImage)
+    raw = _decoded(data, where, media, InvalidImage)
+    found = image_type(raw)
+    if found is None:
+        raise InvalidImage(f"{where} is not a PNG, JPEG, GIF or WebP image.", param=where)
+    declared = "image/jpeg" if declared == "image/jpg" else declared
+    if found != declared:
+        raise InvalidImage(f"{where} says {declared or 'nothing'} and is {found}: name its true type.", param=where)
+    return Image(found, data)
+
+
+def document(data: str, filename: str | None, where: str, media: Media) -> Block:
+    """The document block of a file: a data URL, or bare base64. What is inside tells its kind: PDF, or text.
+
+    Raises InvalidFile naming the field `where`.
+    """
+    is_url = data[:5].lower() == "data:"
+    declared, data = _data_url(data, where, InvalidFile) if is_url else ("", _compact(data))
+    raw = _decoded(data, where, media, InvalidFile)
+    title = {"title": filename} if filename else {}
+    is_named_pdf = declared == _PDF or (filename or "").lower().endswith(".pdf")
+    if raw.startswith(b"%PDF-") or (is_named_pdf and b"%PDF-" in raw[:_HEAD]):
+        return {"type": "document", "source": {"type": "base64", "media_type": _PDF, "data": data}, **title}
+    if is_named_pdf:
+        raise InvalidFile(f"{where} says that it is a PDF, and is none.", param=where)
+    if image_type(raw) is not None:
+        raise InvalidFile(f"{where} is an image: send it in an image_url part.", param=where)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        what = declared or (f"{filename!r}" if filename else "what was sent")
+        raise InvalidFile(f"{where}: {what} cannot be read. Claude reads {_KINDS}.", param=where)
+    if not text.strip():
+        raise InvalidFile(f"{where} is empty.", param=where)
+    return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}, **title}
+
+
+def _data_url(url: str, where: str, kind: type[InvalidRequest]) -> tuple[str, str]:
+    """The type (lower case, without parameters) and the base64 of a data URL."""
+    head, comma, data = url.partition(",")
+    declared, *parameters = (part.strip().lower() for part in head[5:].split(";"))
+    if not comma or "base64" not in parameters:
+        raise kind(f"{where} is not a data URL such as data:image/png;base64,....", param=where)
+    return declared, _compact(data)
+
+
+def _compact(data: str) -> str:
+    """Base64 may come in lines."""
+    return "".join(data.split()) if any(space in data for space in "\n\r\t ") else data
+
+
+def _decoded(data: str, where: str, media: Media, kind: type[InvalidRequest]) -> bytes:
+    size = len(data) // 4 * 3
+    if size - 2 > media.max_bytes:
+        raise kind(f"{where} has {size} bytes; at most {media.max_bytes} are taken ([media] max_bytes).", param=where)
+    try:
+        raw = binascii.a2b_base64(data, strict_mode=True)
+    except ValueError as error:
+        raise kind(f"{where} is not valid base64.", param=where) from error
+    if not raw:
+        raise kind(f"{where} is empty.", param=where)
+    return raw

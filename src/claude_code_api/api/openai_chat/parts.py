@@ -1,0 +1,101 @@
+"""The parts of a message's content: from Chat Completions to content blocks. Pure."""
+
+from __future__ import annotations
+
+from claude_code_api.api import media
+from claude_code_api.api.checks import sound
+from claude_code_api.api.media import Media
+from claude_code_api.api.openai_chat.wire import ChatRequest, ContentPart, ImageUrl
+from claude_code_api.core.turn import Block
+from claude_code_api.errors import InvalidImageUrl, InvalidRequest, UnsupportedParameter
+
+_TEXT = ("text", "input_text", "output_text")
+_OF_USERS = ("image_url", "file")
+_LONGEST_NAME = 255
+
+
+def blocks_of(content: str | list[ContentPart], role: str, where: str, given: Media) -> list[Block]:
+    """A message's content as blocks, in order; neighbouring text is one block, and may be blank.
+
+    Raises InvalidRequest naming the part.
+    """
+    if isinstance(content, str):
+        return [_text(sound(content, where))]
+    blocks: list[Block] = []
+    for number, part in enumerate(content):
+        block = _block(part, role, f"{where}[{number}]", given)
+        if blocks and block["type"] == "text" == blocks[-1]["type"]:
+            block = _text(blocks.pop()["text"] + block["text"])
+        blocks.append(block)
+    return blocks
+
+
+def urls_to_fetch(request: ChatRequest) -> list[tuple[str, str]]:
+    """The images that a request names by something other than a data URL: (field, URL)."""
+    return [
+        (f"messages[{index}].content[{number}].image_url.url", url)
+        for index, message in enumerate(request.messages)
+        if message.role == "user" and isinstance(message.content, list)
+        for number, part in enumerate(message.content)
+        if part.type == "image_url" and (url := _url(part)) is not None and not _is_data(url)
+    ]
+
+
+def _block(part: ContentPart, role: str, at: str, given: Media) -> Block:
+    if part.type in _TEXT:
+        return _text(_required(part.text, f"{at}.text"))
+    if part.type == "refusal" and role == "assistant":
+        return _text(_required(part.refusal, f"{at}.refusal"))
+    if part.type in _OF_USERS and role != "user":
+        raise UnsupportedParameter(f"{at}: only a user's message may have {part.type} parts.", param=at)
+    if part.type == "image_url":
+        return _image(part, f"{at}.image_url.url", given)
+    if part.type == "file":
+        return _file(part, f"{at}.file", given)
+    if part.type == "input_audio":
+        raise UnsupportedParameter(f"{at}: Claude does not hear audio; send what is said as text.", param=at)
+    raise UnsupportedParameter(f"{at}: parts of the type {part.type!r} are not supported.", param=at)
+
+
+def _image(part: ContentPart, where: str, given: Media) -> Block:
+    url = _url(part)
+    if url is None:
+        raise InvalidRequest(f"{where} is missing.", param=where)
+    if _is_data(url):
+        return media.image_of(url, where, given).block()
+    if url not in given.fetched:
+        raise InvalidImageUrl(f"{where} was not fetched.", param=where)
+    return given.fetched[url].block()
+
+
+def _file(part: ContentPart, where: str, given: Media) -> Block:
+    file = part.file
+    if file is not None and file.file_id is not None:
+        raise UnsupportedParameter(
+            f"{where}.file_id: there is no files endpoint here; send the file itself as file_data.",
+            param=f"{where}.file_id",
+        )
+    if file is None or file.file_data is None:
+        raise InvalidRequest(f"{where}.file_data is missing.", param=f"{where}.file_data")
+    name = sound(file.filename or "", f"{where}.filename")
+    if len(name) > _LONGEST_NAME:
+        raise InvalidRequest(f"{where}.filename has more than {_LONGEST_NAME} characters.", param=f"{where}.filename")
+    return media.document(file.file_data, name or None, f"{where}.file_data", given)
+
+
+def _required(text: str | None, where: str) -> str:
+    if text is None:
+        raise InvalidRequest(f"{where} is missing.", param=where)
+    return sound(text, where)
+
+
+def _url(part: ContentPart) -> str | None:
+    return part.image_url.url if isinstance(part.image_url, ImageUrl) else part.image_url
+
+
+def _is_data(url: str) -> bool:
+    return url[:5].lower() == "data:"
+
+
+def _text(text: str) -> Block:
+    return {"type": "text", "text": text}
