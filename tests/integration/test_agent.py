@@ -8,6 +8,7 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -145,6 +146,15 @@ def test_nothing_is_put_into_the_background_of_a_turn(gateway: Gateway) -> None:
 # Where it works
 
 
+def test_a_spare_of_a_chat_is_no_agent(start_gateway: Start) -> None:
+    gateway = start_gateway({"pool__min_size": 1, "pool__max_size": 1})
+    eventually(lambda: gateway.http.get("/stats").json()["pool"]["pool_available"] == 1, 20)
+    answer = work(gateway, bash("echo own"), "a")
+    assert answer.headers["X-Session-Start"] == "cold"
+    assert "own" in text_of(answer)
+    assert gateway.ask("Hi", "b").headers["X-Session-Start"] == "warm"
+
+
 def test_its_files_stay_and_are_no_other_conversations(gateway: Gateway) -> None:
     work(gateway, bash("echo mine > kept.txt"), "agent-files")
     assert "mine" in text_of(work(gateway, bash("cat kept.txt"), "agent-files"))
@@ -170,18 +180,29 @@ def test_nothing_of_the_machine_is_part_of_it(start_gateway: Start, model: Model
     hook = {"hooks": [{"type": "command", "command": f"touch {hooked}"}]}
     settings = json.dumps({"hooks": {"UserPromptSubmit": [hook], "PreToolUse": [{"matcher": "*", **hook}]}})
     servers = json.dumps({"mcpServers": {"theirs": {"command": "touch", "args": [str(hooked)]}}})
-    for place in (gateway.data_dir, gateway.data, gateway.data / "default" / "sessions"):
+
+    def furnish(place: Path) -> None:
         (place / ".claude").mkdir()
         (place / ".claude" / "settings.json").write_text(settings)
         (place / ".claude" / "CLAUDE.md").write_text("OF-THE-MACHINE")
         (place / "CLAUDE.md").write_text("OF-THE-MACHINE")
         (place / ".mcp.json").write_text(servers)
         (place / ".claude.json").write_text(servers)
-    text_of(work(gateway, f"A clean one {bash('true')}", "a"))
-    (asked,) = [body for body in model.asked("A clean one") if body["messages"][-1]["role"] != "assistant"][:1]
-    assert "OF-THE-MACHINE" not in json.dumps(asked)
-    assert not [tool["name"] for tool in asked["tools"] if "theirs" in tool["name"]]
-    assert not hooked.exists()
+
+    def is_clean(text: str) -> None:
+        text_of(work(gateway, f"{text} {bash('true')}", "a"))
+        asked = model.asked(text)[0]
+        assert "OF-THE-MACHINE" not in json.dumps(asked)
+        assert not [tool["name"] for tool in asked["tools"] if "theirs" in tool["name"]]
+        assert not hooked.exists()
+
+    for place in (gateway.data_dir, gateway.data, gateway.data / "default" / "sessions"):
+        furnish(place)
+    is_clean("A clean first one")
+    (its_own,) = gateway.data.glob("default/sessions/*/work")
+    furnish(its_own)
+    gateway.http.post("/v1/sessions/a/hibernate")
+    is_clean("A clean second one")
 
 
 def test_a_clients_system_prompt_comes_behind_claude_codes_own_and_can_change(gateway: Gateway, model: Model) -> None:
