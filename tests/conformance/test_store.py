@@ -81,6 +81,7 @@ def completed(
     lineage: str | None = None,
     entries: tuple[Entry, ...] = (),
     is_new_session: bool = False,
+    is_fork: bool = False,
 ) -> CompletedTurn:
     return CompletedTurn(
         key=turn.key,
@@ -96,6 +97,7 @@ def completed(
         cost_usd=0.25,
         binding=Binding("cli-session", leaf),
         is_new_session=is_new_session,
+        is_fork=is_fork,
         lineage=lineage,
         entries=entries,
     )

@@ -6,8 +6,10 @@ background work can start turns that nobody asked for. Frames of sub-agents (`pa
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
+from typing import Any
 
 from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.control import Frame
@@ -169,7 +171,8 @@ class TurnReader:
         self._made.add(block["id"])
         self._calls.add(block["id"])
         if self._structured and block["name"] == STRUCTURED_OUTPUT:
-            self._blocks[index] = STRUCTURED_OUTPUT
+            if not self._gathered.json:
+                self._blocks[index] = STRUCTURED_OUTPUT
         elif block["name"] in self._tools:
             self._blocks[index] = block["id"]
             self._said_something = True
@@ -270,7 +273,9 @@ class TurnReader:
         if self._structured and not self._cut_short and frame.get("structured_output") is None:
             self.dirty = True  # it was told twice to meet the schema
             return (self._completed("refusal"),)
-        stop_reason = "end_turn" if self._structured else frame.get("stop_reason") or "end_turn"
+        if self._structured and not self._cut_short:
+            return (*self._settle_json(frame["structured_output"]), self._completed("end_turn"))
+        stop_reason = frame.get("stop_reason") or "end_turn"
         completed = self._completed("max_tokens" if self._cut_short else stop_reason)
         if self._cut_short:
             self.truncated = completed
@@ -280,9 +285,18 @@ class TurnReader:
     def _completed(self, stop_reason: str, *, open_calls: frozenset[str] = frozenset()) -> TurnCompleted:
         gathered = self._gathered
         messages = gathered.messages(open_calls, refused=stop_reason == "refusal")
-        leaf = None if self.dirty or (self._structured and not open_calls) else gathered.leaf
+        leaf = None if self.dirty or self._structured else gathered.leaf
         usage = self.spent - self._spent_before
-        return TurnCompleted(stop_reason, self._model, usage, leaf, messages)
+        return TurnCompleted(stop_reason, self._model, usage, leaf, messages, self.compacted)
+
+    def _settle_json(self, accepted: Any) -> Iterable[TurnEvent]:
+        """The answer is what the CLI accepted: not always what came last, nor in this turn."""
+        gathered = self._gathered
+        with contextlib.suppress(ValueError):
+            if json.loads(gathered.json) == accepted:
+                return ()
+        told, gathered.json = gathered.json, json.dumps(accepted, ensure_ascii=False)
+        return (AnswerRestarted(),) if told else ()
 
 
 def _whole(block: Frame) -> Frame:

@@ -56,13 +56,14 @@ class Gathered:
         """What the conversation gained. A structured answer is its JSON text; a refusal is what was said instead."""
         told = []
         for role, _, blocks in self._messages:
-            kept = [self._told(block, open_calls, refused=refused) for block in blocks]
+            kept = [self._told(role, block, open_calls, refused=refused) for block in blocks]
             if present := tuple(block for block in kept if block is not None):
                 told.append(Message("user" if role == "user" else "assistant", present))
         if refused:
-            return tuple(told[-1:])
-        if self._structured and self.json and not open_calls:
-            told.append(Message("assistant", ({"type": "text", "text": self.json},)))
+            return tuple([message for message in told if message.role == "assistant"][-1:])
+        if self._structured and self.json:
+            answer = Message("assistant", ({"type": "text", "text": self.json},))
+            told.insert(len(told) - bool(open_calls), answer)
         return tuple(told)
 
     @property
@@ -93,18 +94,20 @@ class Gathered:
             self._messages.append((role, identity, list(blocks)))
         self.leaf = uuid
 
-    def _told(self, block: Block, open_calls: frozenset[str], *, refused: bool) -> Block | None:
+    def _told(self, role: str, block: Block, open_calls: frozenset[str], *, refused: bool) -> Block | None:
         kind = block["type"]
         if kind == "tool_use" and block["id"] in open_calls:
             name = block["name"].removeprefix(PREFIX)
             return {"type": "tool_use", "id": block["id"], "name": name, "input": block["input"]}
+        if role == "user":
+            return None if block.get("tool_use_id") in self._attempts else {**block, "internal": True}
         if not self._structured:
-            return {**block, "internal": True} if kind in ("tool_use", "tool_result") else block
+            return {**block, "internal": True} if kind == "tool_use" else block
         if kind == "text":
             return block if refused else None
-        if block.get("name") == STRUCTURED_OUTPUT or block.get("tool_use_id") in self._attempts:
+        if block.get("name") == STRUCTURED_OUTPUT:
             return None
-        return {**block, "internal": True} if kind in ("tool_use", "tool_result") else block
+        return {**block, "internal": True} if kind == "tool_use" else block
 
 
 def _lines(blocks: list[Block]) -> list[str]:

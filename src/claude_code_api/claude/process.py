@@ -26,9 +26,10 @@ from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.knobs import UNTURNED, knobs, token_limit
 from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
+from claude_code_api.claude.rewind import Rewinder
 from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, declined, results_of, tools_for
 from claude_code_api.core.profiles import AGENT
-from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed, Usage
+from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.orphans import kill_marked
@@ -80,10 +81,10 @@ class ClaudeProcess:
         self._structured = False
         self._is_agent = False
         self._narrator = narrator
-        self._spent = Usage()
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
-        self._control = Control(self._write, self._options_refused)
+        self._control = Control(self._write, self._request_refused)
+        self._rewinder = Rewinder(self._control)
         self._stderr: deque[str] = deque(maxlen=20)
         self._loop = asyncio.get_running_loop()
         self.last_frame_at = self._loop.time()
@@ -176,6 +177,7 @@ class ClaudeProcess:
         The results of open calls are given to those calls instead, and the CLI goes on where it stood.
         """
         answered = results_of(content) if self._tools.open else {}
+        parked = self._reader
         wanted = self._tools_for(options)
         must_list = len(wanted) != len(self._tools.offered)
         self._tools.offered = wanted
@@ -185,12 +187,15 @@ class ClaudeProcess:
             tools=self._tools.names if options.tools else frozenset(),
             structured=self._structured,
             answered=frozenset(answered),
-            spent=self._spent if answered else None,
+            spent=parked.spent if parked is not None and answered else None,
             narrator=self._narrator if self._is_agent else None,
         )
         self._kept = len(self._entries)
         self._emit = emit
         self.last_frame_at = self._loop.time()
+        if not answered.keys() <= self._tools.open:
+            self._give_up("Claude Code no longer waits for the result of a tool call.")
+            return
         self._turn(options)
         say = partial(self._answer, list(answered.values())) if answered else partial(self._say, turn, content)
         if must_list:
@@ -205,21 +210,21 @@ class ClaudeProcess:
         A context that was compacted during the turn cannot be had back here, only from the transcript: False.
         """
         self._emit = None
+        await self._rewinder.halt()
         if self._reader is None or self._reader.turn != turn or self._held_until_listed is not None:
             self._held_until_listed = None
-            return True  # it was never sent
-        if self._reader.continues or self._reader.compacted or not await self._rewind(turn):
+            return self.alive  # it was never sent
+        if self._reader.continues or self._reader.compacted or not await self._rewinder.one(turn):
             return False
         del self._entries[self._kept :]
         return True
 
-    async def rewind(self, turns: Sequence[str]) -> bool:
-        """Take back completed turns, the newest first, that were sent to this process; False when that did not work."""
-        for turn in turns:
-            if not await self._rewind(turn):
-                self.alive = False
-                return False
-        return True
+    async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
+        """Take back completed turns that were sent to this process, the newest first; `taken_back` is told of each.
+
+        False when one could not be, or `undo` came in between.
+        """
+        return await self._rewinder.back(turns, taken_back)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -355,8 +360,6 @@ class ClaudeProcess:
                     self._tasks.spawn(self._drop_continuation(reader, target), f"truncate-{reader.turn}")
                 if reader.truncated is not None:
                     self._truncated.set()
-                if reader.over:
-                    self._spent = reader.spent
                 if reader.dirty:
                     self.alive = False
                 return events
@@ -364,7 +367,7 @@ class ClaudeProcess:
 
     async def _drop_continuation(self, reader: TurnReader, target: str) -> None:
         """The answer reached its token limit: end the turn there, without the words the CLI would put in to go on."""
-        clean = await self._rewind(target)
+        clean = await self._rewinder.one(target)
         self.alive = clean
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_UNDO_S):
@@ -373,14 +376,6 @@ class ClaudeProcess:
             self._emit(reader.truncated)
         if not clean or reader.truncated is None:
             self._signal(signal.SIGKILL)
-
-    async def _rewind(self, target: str) -> bool:
-        request = {"subtype": "rewind_conversation", "target_message_uuid": target, "interrupt_if_running": True}
-        try:
-            reply = await self._control.ask(request, _UNDO_S)
-        except (ProcessDied, TimeoutError):
-            return False
-        return reply.get("rewound") is True
 
     def _asked(self, frame: Frame) -> Iterable[TurnEvent]:
         """The CLI asks for a tool; for what is not offered it gets told so, or it would wait for ever."""
@@ -401,8 +396,8 @@ class ClaudeProcess:
             return ()
         return self._reader.called(call)
 
-    def _options_refused(self, why: str) -> None:
-        self._give_up(f"Claude Code refused the options of the turn: {why}")
+    def _request_refused(self, why: str) -> None:
+        self._give_up(f"Claude Code refused the turn's tools or options: {why}")
 
     def _give_up(self, why: str) -> None:
         """What the process says can no longer be followed."""

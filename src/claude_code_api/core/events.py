@@ -101,6 +101,13 @@ class UndoFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessUnfit:
+    """The process cannot be brought to where the current turn begins; the turn was not sent."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessExited:
     """The process is reaped."""
 
@@ -141,6 +148,7 @@ Event: TypeAlias = (
     | TurnBroken
     | TurnUndone
     | UndoFailed
+    | ProcessUnfit
     | ProcessExited
     | StartFailed
     | StopWanted

@@ -285,8 +285,8 @@ def _closed(session: Session, event: Event) -> list[Effect]:
 
 
 @_on(frozenset({State.STOPPING, State.CLOSING}), ev.ProcessReady, ev.TurnFinished, ev.TurnBroken)
-@_on(frozenset({State.STOPPING, State.CLOSING}), ev.TurnUndone, ev.UndoFailed)
-@_on(State.INTERRUPTING, ev.TurnFinished, ev.TurnBroken)
+@_on(frozenset({State.STOPPING, State.CLOSING}), ev.TurnUndone, ev.UndoFailed, ev.ProcessUnfit)
+@_on(State.INTERRUPTING, ev.TurnFinished, ev.TurnBroken, ev.ProcessUnfit)
 def _too_late(session: Session, event: Event) -> list[Effect]:
     return []
 
@@ -308,6 +308,11 @@ def _broken(session: Session, event: Event) -> list[Effect]:
     assert session.current is not None
     session.state = State.INTERRUPTING
     return [ev.UndoTurn(session.current)]
+
+
+@_on(State.BUSY, ev.ProcessUnfit)
+def _unfit(session: Session, event: Event) -> list[Effect]:
+    return session.stop(StopReason.DIRTY)
 
 
 @_on(State.INTERRUPTING, ev.TurnUndone)

@@ -28,7 +28,7 @@ from claude_code_api.core.turn import (
     TurnFailed,
     TurnStarted,
 )
-from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, ProcessDied, TurnCancelled
+from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, TurnCancelled
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.own_process import OwnProcess
 from claude_code_api.runtime.ports import Agent, StoredConversation
@@ -252,19 +252,20 @@ class Actor:
 
     async def _run(self, turn: Turn, agent: Agent, standing: Standing, back: list[str], epoch: int) -> None:
         """Record the turn, send it, and watch over it. `back` are turns to take back first."""
-        context = standing.after(back)
+        if back and not await agent.rewind(back, standing.taken_back):
+            if turn.id in self._pending and epoch == self._session.epoch:
+                self.post(ev.ProcessUnfit(epoch))
+            return
+        if turn.id not in self._pending or epoch != self._session.epoch:
+            return
+        context = standing.context
         began = self.record.began(turn, agent, epoch=epoch, context=context)
         await self._host.store.begin(began)
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
-        standing.go_back(back)
-        if back and not await agent.rewind(back):
-            raise ProcessDied("The conversation could not be taken back; send the request again.", retry_after=1)
-        if turn.id not in self._pending or epoch != self._session.epoch:
-            return
-        if not self._session.parked:
-            standing.marks.append((turn.id, len(standing.context)))
         asked = turn.input
+        if not self._session.parked:
+            standing.sent(turn.id, asked.new.content)
         agent.send(turn.id, asked.new.content, asked.options, lambda event: self._emitted(turn, epoch, event))
         overdue = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
         if overdue is not None:
@@ -298,13 +299,23 @@ class Actor:
         assert standing is not None
         process.account(agent)
         history = [*standing.context, turn.input.new, *event.messages]
-        done = self.record.completed(turn, event, agent, epoch=epoch, profile=standing.profile, history=history)
+        done = self.record.completed(
+            turn,
+            event,
+            agent,
+            epoch=epoch,
+            profile=standing.profile,
+            is_fork=standing.context is not self.record.history,
+            history=history,
+        )
         if not await self._host.store.complete(done):
             raise ConversationDeleted("The conversation was deleted.")
         process.committing = None
         agent.note_stored(len(done.entries))
         self._session.resumable = True
         standing.context = history
+        if event.compacted:
+            standing.marks.clear()
         self.record.apply(done, turn, history)
         self._host.stats.counts["turns"] += 1
         self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
@@ -319,7 +330,7 @@ class Actor:
         if not clean:
             self._process.tell("turn_not_undone", turn=turn_id)
         elif self._process.standing is not None:
-            self._process.standing.undone(turn_id)
+            self._process.standing.taken_back(turn_id)
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
 
     def _stop(self, reason: StopReason) -> None:

@@ -166,7 +166,8 @@ class SessionManager:
             found = await self.store.find(tenant, held, system=turn_input.system or "")
             if found is not None:
                 actor = await self._find_or_make(Address(tenant, found))
-                if actor.at_rest and lineage(actor.record.history) == held:
+                record = actor.record
+                if actor.at_rest and (record.lineage or lineage(record.history)) == held:
                     return actor
                 self.changed(actor)  # somebody else was faster: what it holds or does now is theirs
         if conversation_id is None:

@@ -119,8 +119,11 @@ class Agent(Protocol):
         """
         ...
 
-    async def rewind(self, turns: Sequence[str]) -> bool:
-        """Take back completed turns that were sent to this process, the newest first; False when that did not work."""
+    async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
+        """Take back completed turns that were sent to this process, the newest first; `taken_back` is told of each.
+
+        False when one could not be, or `undo` came in between.
+        """
         ...
 
     @property
@@ -258,7 +261,8 @@ class BeganTurn:
 class CompletedTurn:
     """A turn that was answered, and where its conversation can be resumed from now on.
 
-    `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed.
+    `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed; `is_fork`
+    that it replaced the history before it.
     `lineage` identifies the history that the conversation holds now, None when nobody may find it that way; `entries`
     is what its transcript gained.
     """
@@ -276,6 +280,7 @@ class CompletedTurn:
     cost_usd: float
     binding: Binding | None
     is_new_session: bool
+    is_fork: bool
     lineage: str | None
     entries: tuple[Entry, ...]
 

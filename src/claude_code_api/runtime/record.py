@@ -16,7 +16,10 @@ from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTu
 
 @dataclass
 class Record:
-    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too."""
+    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too.
+
+    `lineage` is known from its first turn in this server on.
+    """
 
     tenant: str
     conversation_id: str
@@ -34,6 +37,7 @@ class Record:
     created_at: float = field(default_factory=time.time)
     last_used_at: float = field(default_factory=time.time)
     unread: Unread | None = None
+    lineage: str | None = None
 
     @classmethod
     def of(cls, stored: StoredConversation) -> Record:
@@ -89,7 +93,15 @@ class Record:
         )
 
     def completed(
-        self, turn: Turn, event: TurnCompleted, agent: Agent, *, epoch: int, profile: Profile, history: list[Message]
+        self,
+        turn: Turn,
+        event: TurnCompleted,
+        agent: Agent,
+        *,
+        epoch: int,
+        profile: Profile,
+        is_fork: bool,
+        history: list[Message],
     ) -> CompletedTurn:
         """What to store before the client is told that its answer is complete. `history` is what there is after it."""
         return CompletedTurn(
@@ -107,6 +119,7 @@ class Record:
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
             is_new_session=self.turns > 0
             and (self.binding is None or self.binding.cli_session_id != agent.cli_session_id),
+            is_fork=is_fork,
             lineage=None if turn.input.named or profile.name != CHAT else lineage(history),
             entries=agent.entries,
         )
@@ -115,6 +128,7 @@ class Record:
         """The turn is stored: the conversation goes on from here."""
         self.history, self.system, self.binding = history, done.system, done.binding
         self.model, self.profile = done.model, done.profile
+        self.lineage = done.lineage
         self.turns += 1
         self.usage += done.usage
         self.cost_stored += done.cost_usd

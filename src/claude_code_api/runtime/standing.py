@@ -44,19 +44,22 @@ class Standing:
             return None
         return [turn for turn, before in reversed(marks) if before >= length] if length < len(self.context) else []
 
-    def undone(self, turn: str) -> None:
-        """The turn that was sent last left nothing behind."""
-        if self.marks and self.marks[-1][0] == turn:
-            self.marks.pop()
-
     def after(self, back: list[str]) -> list[Message]:
         """What the context will be once these turns, the newest, are taken back."""
         return self.context[: self.marks[-len(back)][1]] if back else self.context
 
-    def go_back(self, turns: list[str]) -> None:
-        """These turns, the newest, are being taken back."""
-        self.context = self.after(turns)
-        del self.marks[len(self.marks) - len(turns) :]
+    def taken_back(self, turn: str) -> None:
+        """The turn that was sent last is no part of the context any more, or never was."""
+        if self.marks and self.marks[-1][0] == turn:
+            self.context = self.after([turn])
+            self.marks.pop()
+
+    def sent(self, turn: str, content: tuple[Block, ...]) -> None:
+        """A turn is sent as a message of its own. One with results of tools cannot be taken back, nor what precedes."""
+        if any(block["type"] == "tool_result" for block in content):
+            self.marks.clear()
+        else:
+            self.marks.append((turn, len(self.context)))
 
 
 def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:
@@ -83,15 +86,15 @@ def content_of(new: Message, history: list[Message]) -> tuple[Block, ...]:
     if unknown := [call for call in given if call not in calls]:
         waiting = f"Waiting are: {', '.join(calls)}." if calls else "No call waits for a result."
         raise InvalidRequest(
-            f"tool_call_id {', '.join(unknown)}: this conversation's last answer made no such call, or it has its "
-            f"result already. {waiting}",
+            f"No tool call {', '.join(unknown)} waits for a result: this conversation's last answer made none, or it "
+            f"has its result already. {waiting}",
             param="messages",
         )
     missing = [call for call in calls if call not in given]
     if given and missing:
         raise InvalidRequest(
-            "Send the results of all calls of an answer in one request. The following tool_call_ids did not have "
-            f"response messages: {', '.join(missing)}.",
+            "Send the results of all tool calls of an answer in one request. There was none for: "
+            f"{', '.join(missing)}.",
             param="messages",
         )
     return (*(_not_run(call) for call in missing), *new.content)

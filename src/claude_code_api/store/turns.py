@@ -149,6 +149,9 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
         },
     )
     if completed.is_new_session:
+        session = completed.binding.cli_session_id if completed.binding else ""
+        transcripts.forget_others(connection, completed.key, session)
+    if completed.is_new_session or completed.is_fork:
         _forget_what_was_replaced(connection, completed)
     if completed.binding is not None:
         of = transcripts.Of(completed.key, completed.place, completed.binding.cli_session_id)
@@ -157,9 +160,7 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
 
 
 def _forget_what_was_replaced(connection: Connection, completed: CompletedTurn) -> None:
-    """Copies of sessions that were left behind, and histories that a later one replaced: nobody reads them again."""
-    session = completed.binding.cli_session_id if completed.binding else ""
-    transcripts.forget_others(connection, completed.key, session)
+    """Histories that a later one replaced: nobody reads them again."""
     forks = (turn.c.conversation_key == completed.key, turn.c.status == COMPLETED, turn.c.base.is_not(None))
     last = connection.scalar(select(func.max(turn.c.number)).where(*forks))
     connection.execute(update(turn).where(*forks, turn.c.number < (last or 0)).values(base=None))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -59,9 +59,10 @@ class FakeAgent:
         assert self._emit is not None
         self._emit(TurnCompleted(stop_reason, "sonnet", Usage(), "leaf", (Message("assistant", blocks),)))
 
-    async def rewind(self, turns: Sequence[str]) -> bool:
+    async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
         for turn in turns:
             assert self.context.pop() == turn
+            taken_back(turn)
         return True
 
     def note_stored(self, entries: int) -> None:

@@ -145,29 +145,37 @@ def test_too_long_a_way_is_not_gone() -> None:
 
 def test_going_back_forgets_what_is_taken_back() -> None:
     standing = stood()
-    standing.go_back(["turn4", "turn2"])
+    assert standing.after(["turn4", "turn2"]) == HISTORY[:2]
+    standing.taken_back("turn4")
+    standing.taken_back("turn2")
     assert standing.context == HISTORY[:2]
     assert standing.marks == [("turn0", 0)]
     assert standing.way_back(HISTORY[:2]) == []
-    standing.go_back([])
-    assert standing.context == HISTORY[:2]
 
 
 def test_a_history_that_is_shared_is_not_changed_by_going_back() -> None:
     context = list(HISTORY)
     standing = Standing(PROFILE, context, [("turn4", 4)])
-    standing.go_back(["turn4"])
+    standing.taken_back("turn4")
     assert context == HISTORY
 
 
-def test_only_the_last_turn_is_undone() -> None:
+def test_only_the_last_turn_is_taken_back() -> None:
     standing = stood()
-    standing.undone("turn2")
-    assert len(standing.marks) == 3
-    standing.undone("turn4")
+    standing.taken_back("turn2")
+    assert (len(standing.marks), standing.context) == (3, HISTORY)
+    standing.taken_back("turn4")
     assert standing.marks == [("turn0", 0), ("turn2", 2)]
-    assert standing.context == HISTORY
-    Standing(PROFILE, []).undone("turn0")
+    Standing(PROFILE, []).taken_back("turn0")
+
+
+def test_results_of_tools_and_what_precedes_them_cannot_be_taken_back() -> None:
+    standing = stood()
+    standing.sent("turn6", ({"type": "tool_result", "tool_use_id": "a", "content": []},))
+    assert standing.marks == []
+    assert standing.way_back(HISTORY[:2]) is None
+    standing.sent("turn8", ({"type": "text", "text": "q"},))
+    assert standing.marks == [("turn8", len(HISTORY))]
 
 
 # What a turn needs
@@ -244,13 +252,13 @@ def test_calls_that_are_passed_over_were_not_run() -> None:
 
 
 def test_results_that_are_missing_are_asked_for() -> None:
-    with pytest.raises(InvalidRequest, match=r"did not have response messages: b\.$") as caught:
+    with pytest.raises(InvalidRequest, match=r"There was none for: b\.$") as caught:
         content_of(user(result("a")), CALLED)
     assert caught.value.param == "messages"
 
 
 def test_results_of_calls_that_nobody_made_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match=r"tool_call_id x, y: .* Waiting are: a, b\.") as caught:
+    with pytest.raises(InvalidRequest, match=r"No tool call x, y waits .* Waiting are: a, b\.") as caught:
         content_of(user(result("a"), result("x"), result("y")), CALLED)
     assert caught.value.param == "messages"
 
