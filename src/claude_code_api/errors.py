@@ -74,6 +74,12 @@ class ProfileNotAllowed(GatewayError):
     code = "profile_not_allowed"
 
 
+class ProfileNotAvailable(GatewayError):
+    """This kind of session is not open on this server."""
+
+    code = "profile_not_available"
+
+
 class AdminOnly(GatewayError):
     """What was asked for shows or does more than one tenant's affairs."""
 

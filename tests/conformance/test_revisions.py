@@ -324,6 +324,7 @@ async def test_conversations_of_an_earlier_version_are_kept_if_they_had_an_answe
     engine = create_engine(f"sqlite:///{tmp_path / 'store.db'}")
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE conversation DROP COLUMN kept")
+        connection.exec_driver_sql("ALTER TABLE conversation DROP COLUMN profile")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
     engine.dispose()
     assert migrate.newest() != "0003"

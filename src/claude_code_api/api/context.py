@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from claude_code_api.api.fetch import ImageFetcher
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.models import ModelNames
+from claude_code_api.core.profiles import ProfilePolicy
 from claude_code_api.runtime.keyring import Keyring
 from claude_code_api.runtime.manager import SessionManager
 from claude_code_api.runtime.ports import SparePool
@@ -27,11 +28,13 @@ class Context:
     keys: Keyring
     pool: SparePool
     models: ModelNames
+    profiles: ProfilePolicy
     conversation_headers: tuple[str, ...]
     side_requests: tuple[str, ...]
     images: ImageFetcher
     strict_params: bool
     reasoning_content: bool
+    agent_activity: bool
     heartbeat_s: float
     patience_s: float
     sessions_root: str

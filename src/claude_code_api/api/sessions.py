@@ -120,7 +120,7 @@ def _session(view: SessionView) -> dict[str, Any]:
         "state": view.state,
         "pid": view.pid,
         "model": view.model or None,
-        "profile": "chat",
+        "profile": view.profile,
         "turns": view.turns,
         "queued_turns": view.queued_turns,
         "usage": usage_of(view.usage),

@@ -20,15 +20,19 @@ from functools import partial
 import structlog
 
 from claude_code_api.claude import transcript
+from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.knobs import UNTURNED, knobs, token_limit
+from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
 from claude_code_api.claude.rewind import Rewinder
 from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, declined, results_of, tools_for
+from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
+from claude_code_api.runtime.orphans import kill_marked
 from claude_code_api.runtime.ports import Emit, Entry, Origin, Profile
 from claude_code_api.runtime.tasks import Tasks
 
@@ -58,7 +62,9 @@ class Basis:
 class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
-    def __init__(self, process: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float) -> None:
+    def __init__(
+        self, process: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float, narrator: Narrator
+    ) -> None:
         self.place = place
         self.origin = basis.origin
         self.alive = True
@@ -73,6 +79,8 @@ class ClaudeProcess:
         self._knobs = UNTURNED
         self._held_until_listed: Callable[[], None] | None = None
         self._structured = False
+        self._is_agent = False
+        self._narrator = narrator
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
         self._control = Control(self._write, self._request_refused)
@@ -92,13 +100,13 @@ class ClaudeProcess:
         basis: Basis,
         *,
         env: dict[str, str],
-        cwd: str,
-        place: str,
+        secrets: dict[str, str],
+        place: Workplace,
         guard: Guard,
         retry_s: float,
     ) -> ClaudeProcess:
         """Start a child in a process group of its own. Raises StartFailed."""
-        creating = Tasks().spawn(_create(argv, env, cwd), "spawn")
+        creating = Tasks().spawn(_create(argv, env, secrets, str(place.work)), "spawn")
         try:
             process = await asyncio.shield(creating)
         except asyncio.CancelledError:
@@ -108,7 +116,7 @@ class ClaudeProcess:
                 await orphan.wait()
             raise
         guard.add(process.pid)
-        return cls(process, basis, place=place, guard=guard, retry_s=retry_s)
+        return cls(process, basis, place=place.root.name, guard=guard, retry_s=retry_s, narrator=Narrator(place))
 
     @property
     def pid(self) -> int:
@@ -130,8 +138,12 @@ class ClaudeProcess:
         """
         self._tools.offered = tuple(tools)
         self._structured = profile.schema is not None
-        prompt = [profile.system] if profile.system else []
-        first: Frame = {"subtype": "initialize", "systemPrompt": prompt, "sdkMcpServers": [SERVER]}
+        self._is_agent = profile.name == AGENT
+        first: Frame = {"subtype": "initialize", "sdkMcpServers": [SERVER]}
+        if not self._is_agent:
+            first["systemPrompt"] = [profile.system] if profile.system else []
+        elif profile.system:
+            first["appendSystemPrompt"] = profile.system
         if profile.schema is not None:
             first["jsonSchema"] = json.loads(profile.schema)
         requests = [first]
@@ -176,6 +188,7 @@ class ClaudeProcess:
             structured=self._structured,
             answered=frozenset(answered),
             spent=parked.spent if parked is not None and answered else None,
+            narrator=self._narrator if self._is_agent else None,
         )
         self._kept = len(self._entries)
         self._emit = emit
@@ -275,7 +288,7 @@ class ClaudeProcess:
             self._control.respond(request_id, {"mcp_response": answer})
 
     def _tools_for(self, options: Options) -> tuple[Tool, ...]:
-        return tools_for(options, self._tools.offered, structured=self._structured)
+        return tools_for(options, self._tools.offered, beside=self._structured or self._is_agent)
 
     def _turn(self, options: Options) -> None:
         """Turn the process's knobs, if they are not as this turn wants them."""
@@ -294,6 +307,8 @@ class ClaudeProcess:
         # A grandchild may hold the pipes: what the child itself said has arrived by then.
         await asyncio.wait({reading, errors}, timeout=_PIPES_S)
         self._signal(signal.SIGKILL)
+        if self._is_agent:
+            await asyncio.to_thread(kill_marked, PLACE_VARIABLE, self.place)
         await asyncio.wait({reading, errors}, timeout=_PIPES_S)
         reading.cancel()
         errors.cancel()
@@ -391,8 +406,8 @@ class ClaudeProcess:
         self._signal(signal.SIGKILL)
 
 
-async def _create(argv: list[str], env: dict[str, str], cwd: str) -> Child:
+async def _create(argv: list[str], env: dict[str, str], secrets: dict[str, str], cwd: str) -> Child:
     try:
-        return await Child.spawn(argv, env=env, cwd=cwd, limit=LINE_LIMIT)
+        return await Child.spawn(argv, env=env, secrets=secrets, cwd=cwd, limit=LINE_LIMIT)
     except OSError as error:
         raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error

@@ -17,7 +17,7 @@ Block: TypeAlias = dict[str, Any]
 """One content block, Messages API shape: `{"type": "text", "text": ...}` and so on.
 
 Tools go by the names that the client gave them. What the client never saw, the agent's own tool calls and their
-results, carries `"internal": True`.
+results, carries `"internal": True`, and as `"activity"` the line that tells of it, if there is one.
 """
 
 
@@ -179,6 +179,13 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What the agent does with a tool of its own, as one readable line: a call, or that one failed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRestarted:
     """The model's stream broke and the CLI asks again: what came since the last complete message is void."""
 
@@ -223,6 +230,7 @@ TurnEvent: TypeAlias = (
     | ThinkingDelta
     | ToolCallStarted
     | ToolCallDelta
+    | Activity
     | AnswerRestarted
     | TurnCompleted
     | TurnFailed

@@ -86,6 +86,12 @@ class Actor:
         return self._process.pid
 
     @property
+    def profile(self) -> str:
+        """The kind of session that it is, or, without a process, was."""
+        standing = self._process.standing
+        return self.record.profile if standing is None else standing.profile.name
+
+    @property
     def resting(self) -> bool:
         """Nothing is under way: what there is to know is in the store."""
         return self.state in RESTING and not self._mailbox and not self._pending

@@ -16,6 +16,7 @@ from typing import Any, assert_never
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import (
+    Activity,
     AnswerRestarted,
     AnswerStarted,
     TextDelta,
@@ -188,6 +189,8 @@ class Feeds:
                 _put_pieces(feed, "turn.text", of, "text", event.text)
             case ThinkingDelta():
                 _put_pieces(feed, "turn.thinking", of, "text", event.text)
+            case Activity():
+                feed.put("turn.activity", {**of, "text": event.text}, len(event.text))
             case ToolCallStarted():
                 feed.put("turn.tool_call", {**of, "id": event.id, "name": event.name})
             case ToolCallDelta():

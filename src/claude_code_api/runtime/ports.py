@@ -207,6 +207,7 @@ class StoredConversation:
     binding: Binding | None
     system: str
     model: str
+    profile: str
     turns: int
     usage: Usage
     cost_usd: float
@@ -273,6 +274,7 @@ class CompletedTurn:
     output: tuple[Message, ...]
     stop_reason: str
     model: str
+    profile: str
     system: str
     usage: Usage
     cost_usd: float

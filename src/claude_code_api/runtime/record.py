@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.identity import Address
+from claude_code_api.core.profiles import CHAT, DEFAULT
 from claude_code_api.core.turn import Message, TurnCompleted, Usage
 from claude_code_api.runtime.host import Turn
 from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTurn, Profile, StoredConversation, Unread
@@ -29,6 +30,7 @@ class Record:
     history: list[Message] = field(default_factory=list)
     system: str = ""
     model: str = ""
+    profile: str = DEFAULT
     turns: int = 0
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
@@ -52,6 +54,7 @@ class Record:
             history=list(stored.history),
             system=stored.system,
             model=stored.model,
+            profile=stored.profile,
             turns=stored.turns,
             usage=stored.usage,
             cost_usd=stored.cost_usd,
@@ -114,13 +117,14 @@ class Record:
             output=event.messages,
             stop_reason=event.stop_reason,
             model=event.model or profile.model,
+            profile=profile.name,
             system=profile.system,
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
             is_new_session=self._leaves_a_session(agent, is_bound=event.leaf is not None),
             is_fork=is_fork,
-            lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
+            lineage=None if turn.input.named or profile.name != CHAT else lineage(history),
             entries=agent.entries,
         )
 
@@ -132,7 +136,8 @@ class Record:
 
     def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
-        self.history, self.system, self.binding, self.model = history, done.system, done.binding, done.model
+        self.history, self.system, self.binding = history, done.system, done.binding
+        self.model, self.profile = done.model, done.profile
         self.lineage = done.lineage
         self.turns += 1
         self.usage += done.usage

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from claude_code_api.core.conversation import open_calls, same_beginning, same_history
+from claude_code_api.core.conversation import as_seen, open_calls, same_beginning, same_history
+from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.errors import InvalidRequest
 from claude_code_api.runtime.ports import Profile
@@ -79,6 +80,9 @@ def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:
     system = record.system if asked.system is None else asked.system
     schema = None if asked.schema is None else json.dumps(asked.schema, separators=(",", ":"))
     profile = Profile(asked.model, system, asked.profile, schema)
+    if asked.profile != record.profile == AGENT:
+        # The calls of an agent's own tools mean nothing where there are no such tools: it goes on from what was shown.
+        return profile, as_seen(record.history) if asked.history is None else list(asked.history)
     history = asked.history
     if history is None or same_history(record.history, history):
         return profile, record.history

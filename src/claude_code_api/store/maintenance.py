@@ -211,6 +211,7 @@ def _conversation_line(row: Row[Any]) -> dict[str, Any]:
         "last_used_at": _moment(row.last_used_at),
         "system": row.system,
         "model": row.model,
+        "profile": row.profile,
         "turns": row.turns,
         **_totals(row),
     }

@@ -30,6 +30,7 @@ def conversation_of(row: Row[Any]) -> StoredConversation:
         binding=Binding(row.cli_session_id, row.leaf) if bound else None,
         system=row.system,
         model=row.model,
+        profile=row.profile,
         turns=row.turns,
         usage=Usage(
             row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, row.thinking_tokens

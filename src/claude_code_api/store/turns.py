@@ -130,6 +130,7 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
             "leaf": completed.binding.leaf if completed.binding else None,
             "system": completed.system,
             "model": completed.model,
+            "profile": completed.profile,
             "last_used_at": now,
             "lineage": completed.lineage,
             **{f"more_{name}": value for name, value in totals.items()},

@@ -277,3 +277,46 @@ def test_the_agents_own_calls_wait_for_nobody() -> None:
 def test_only_results() -> None:
     assert only_results(user(result("a"), result("b")).content)
     assert not only_results(user(result("a"), "Hurry.").content)
+
+
+# Chat and agent
+
+SAID = {"type": "text", "text": "Done."}
+OWN_CALL = {"type": "tool_use", "id": "1", "name": "Bash", "input": {}, "internal": True}
+OWN_RESULT = Message("user", ({"type": "tool_result", "tool_use_id": "1", "content": "x", "internal": True},))
+WORKED = [user("Do it"), assistant({"type": "thinking", "thinking": "Hm."}, OWN_CALL), OWN_RESULT, assistant(SAID)]
+SHOWN = [user("Do it"), assistant(SAID)]
+
+
+def conversation(profile: str) -> Record:
+    return Record("default", "a", history=list(WORKED), profile=profile)
+
+
+def turn_of(profile: str, history: list[Message] | None = None) -> TurnInput:
+    return TurnInput(user("And now?"), "opus", profile=profile, history=None if history is None else tuple(history))
+
+
+def test_an_agent_goes_on_from_all_it_did() -> None:
+    mine = conversation("agent")
+    assert needs(mine, turn_of("agent"))[1] is mine.history
+    assert needs(mine, turn_of("agent", SHOWN))[1] is mine.history
+
+
+def test_a_chat_goes_on_from_what_an_agent_showed() -> None:
+    for turn in (turn_of("chat"), turn_of("chat", SHOWN)):
+        profile, history = needs(conversation("agent"), turn)
+        assert (profile.name, history) == ("chat", SHOWN)
+
+
+def test_an_agent_goes_on_from_a_chat() -> None:
+    mine = conversation("chat")
+    profile, history = needs(mine, turn_of("agent"))
+    assert profile.name == "agent"
+    assert history is mine.history
+
+
+def test_another_profile_takes_another_process() -> None:
+    mine = conversation("chat")
+    standing = Standing(needs(mine, turn_of("chat"))[0], mine.history)
+    assert standing.fits(*needs(mine, turn_of("chat")), user("Hi"), parked=False)
+    assert not standing.fits(*needs(mine, turn_of("agent")), user("Hi"), parked=False)
