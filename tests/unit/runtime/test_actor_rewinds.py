@@ -13,7 +13,7 @@ from claude_code_api.core import events as ev
 from claude_code_api.core.session import State
 from claude_code_api.core.turn import Usage
 from claude_code_api.errors import ConversationDeleted, InvalidRequest, StoreUnavailable, TurnCancelled
-from claude_code_api.runtime.ports import Binding, Rewound, StoredConversation
+from claude_code_api.runtime.ports import BeganTurn, Binding, Rewound, StoredConversation
 from tests.unit.runtime.test_actor import CALL, World, failure, result, text
 
 
@@ -87,7 +87,14 @@ async def test_the_process_goes_back_in_place(world: RewindingWorld) -> None:
     record = world.actor.record
     assert (world.actor.state, world.agent.stops, len(world.agent.context)) == (State.IDLE, [], 1)
     assert (record.turns, len(record.history), record.binding, record.unread) == (1, 2, None, None)
+    begun: list[BeganTurn] = []
+
+    async def begin(began: BeganTurn) -> None:
+        begun.append(began)
+
+    cast(Any, world.host).begin = begin
     await world.turn("on")
+    assert [turn.base for turn in begun] == [None], "it goes on from the history, and replaces none"
     assert len(world.host.agents) == 1
     assert (record.turns, len(record.history), record.binding) == (2, 4, Binding("session", "leaf"))
 
