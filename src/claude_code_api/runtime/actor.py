@@ -397,7 +397,8 @@ class Actor:
             self._host.stats.counts[name] += 1
         self._process.tell(f"session_{name or 'stopping'}", reason=reason.value)
         # A parked process would wait for its calls; all that matters of it is stored.
-        self._process.stop(flush=reason not in {StopReason.DELETED, StopReason.DIRTY} and not self._session.parked)
+        useless = reason in {StopReason.DELETED, StopReason.DIRTY, StopReason.REWOUND}
+        self._process.stop(flush=not useless and not self._session.parked)
 
     def _refuse(self, turn_id: str, why: Refusal) -> None:
         turn = self._pending[turn_id]
