@@ -277,7 +277,7 @@ class TurnReader:
         messages = gathered.messages(open_calls, refused=stop_reason == "refusal")
         leaf = None if self.dirty or (self._structured and not open_calls) else gathered.leaf
         usage = self.spent - self._spent_before
-        return TurnCompleted(stop_reason, self._model, usage, leaf, messages)
+        return TurnCompleted(stop_reason, self._model, usage, leaf, messages, self.compacted)
 
 
 def _whole(block: Frame) -> Frame:

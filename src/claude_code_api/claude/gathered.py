@@ -49,7 +49,7 @@ class Gathered:
         """What the conversation gained. A structured answer is its JSON text; a refusal is what was said instead."""
         told = []
         for role, _, blocks in self._messages:
-            kept = [self._told(block, open_calls, refused=refused) for block in blocks]
+            kept = [self._told(role, block, open_calls, refused=refused) for block in blocks]
             if present := tuple(block for block in kept if block is not None):
                 told.append(Message("user" if role == "user" else "assistant", present))
         if refused:
@@ -74,8 +74,10 @@ class Gathered:
             self._messages.append((role, identity, list(blocks)))
         self.leaf = uuid
 
-    def _told(self, block: Block, open_calls: frozenset[str], *, refused: bool) -> Block | None:
+    def _told(self, role: str, block: Block, open_calls: frozenset[str], *, refused: bool) -> Block | None:
         kind = block["type"]
+        if role == "user" and kind == "text" and not self._structured:
+            return {**block, "internal": True}  # the CLI speaks to the model: its summary, when it compacted
         if kind == "tool_use" and block["id"] in open_calls:
             name = block["name"].removeprefix(PREFIX)
             return {"type": "tool_use", "id": block["id"], "name": name, "input": block["input"]}

@@ -197,7 +197,8 @@ class TurnCompleted:
     `stop_reason` is the Messages API's: with `tool_use` the calls of the last message wait for the client's results;
     with `refusal` the model declined to meet the schema, and says why in its text. `messages` is what the conversation
     gained after the user's message (assistant messages, tool results between them); `leaf` names its last entry in the
-    CLI's transcript, None when the transcript does not hold the turn as it is told here.
+    CLI's transcript, None when the transcript does not hold the turn as it is told here. `compacted`: what came before
+    is now a summary to the model, and this turn and those before it cannot be taken back.
     """
 
     stop_reason: str
@@ -205,6 +206,7 @@ class TurnCompleted:
     usage: Usage
     leaf: str | None
     messages: tuple[Message, ...] = field(default=())
+    compacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

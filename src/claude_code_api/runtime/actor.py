@@ -299,6 +299,8 @@ class Actor:
         agent.note_stored(len(done.entries))
         self._session.resumable = True
         standing.context = history
+        if event.compacted:
+            standing.marks.clear()
         self.record.apply(done, turn, history)
         self._host.stats.counts["turns"] += 1
         self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
