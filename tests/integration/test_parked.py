@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import sqlite3
 import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -23,8 +25,8 @@ def hibernate(gateway: Gateway, name: str) -> None:
     assert gateway.http.post(f"/v1/sessions/{name}/hibernate").status_code == 200
 
 
-def kill(gateway: Gateway, name: str) -> None:
-    os.kill(gateway.pid(name), signal.SIGKILL)
+def kill(gateway: Gateway, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+    os.kill(gateway.pid(name), number)
     eventually(lambda: gateway.session(name)["state"] == "hibernated")
 
 
@@ -39,10 +41,31 @@ def remove_files(gateway: Gateway, *, and_copy: bool) -> None:
     gateway.restart(signal.SIGKILL)
 
 
+def write_on(gateway: Gateway, name: str) -> None:
+    """What a CLI does that is asked to end with calls open: it writes results of its own into its transcript."""
+    time.sleep(1)  # it writes a little later
+    gateway.process.kill()
+    gateway.process.wait()
+    (path,) = (gateway.data / "default" / "sessions").glob("*/config/projects/*/*.jsonl")
+    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    calls = [entry for entry in entries if entry["type"] == "assistant"][-2:]
+    asked = [entry for entry in entries if entry["type"] == "user"][-1]
+    with path.open("a") as file:
+        for one in calls:
+            (block,) = one["message"]["content"]
+            result = {"type": "tool_result", "tool_use_id": block["id"], "content": "interrupted", "is_error": True}
+            message = {"role": "user", "content": [result]}
+            own = {"uuid": str(uuid.uuid4()), "parentUuid": one["uuid"], "message": message}
+            file.write(json.dumps({**asked, **own, "sourceToolAssistantUUID": one["uuid"]}) + "\n")
+    gateway.restart(signal.SIGKILL)
+
+
 LOSSES: dict[str, Callable[[Gateway, str], None]] = {
     "hibernated": hibernate,
     "culled": lambda gateway, name: eventually(lambda: gateway.session(name)["state"] == "hibernated", within=10),
     "killed": kill,
+    "terminated": lambda gateway, name: kill(gateway, name, signal.SIGTERM),
+    "written-on": write_on,
     "server-ended": lambda gateway, name: gateway.restart(signal.SIGTERM),
     "server-killed": lambda gateway, name: gateway.restart(signal.SIGKILL),
     "files-gone": lambda gateway, name: remove_files(gateway, and_copy=False),
@@ -138,7 +161,7 @@ def test_a_parked_process_that_is_stopped_asks_the_model_nothing(start_gateway: 
 NOT_RUN = "The tool was not run: the user went on without it."
 
 
-@pytest.mark.parametrize("loss", [None, "hibernated", "killed", "server-killed"])
+@pytest.mark.parametrize("loss", [None, "hibernated", "terminated", "written-on"])
 def test_who_goes_on_without_the_results_has_calls_that_were_not_run(
     start_gateway: Start, model: Model, loss: str | None
 ) -> None:
@@ -154,6 +177,8 @@ def test_who_goes_on_without_the_results_has_calls_that_were_not_run(
     assert shown(tap.only()) == expected
     expected.append(("assistant", answer.text))
     for turn, lose in enumerate([None, *LOSSES.values()]):
+        if lose is write_on:
+            continue  # no call is open any more
         if lose not in (None, LOSSES["culled"]):
             lose(gateway, "passed")
         answer = say(gateway, f"Turn {turn}.", "passed", tools=TOOLS)
