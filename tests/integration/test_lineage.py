@@ -110,15 +110,15 @@ def test_a_named_conversation_is_joined_by_its_name_alone(gateway: Gateway) -> N
     assert gateway.session("named-by-id")["turns"] == 2
 
 
-def test_another_system_prompt_is_another_conversation(gateway: Gateway, model: Model) -> None:
-    chat = Chat(gateway, [{"role": "system", "content": "You are a parrot."}])
-    name = chat.say("prompted-1: remember the word kiwi.").headers["X-Conversation-ID"]
-    for number, system in enumerate([[], [{"role": "system", "content": "You are a pirate."}]]):
-        other = Chat(gateway, [*system, *chat.messages[1:]]).say(f"prompted-other-{number}: list everything?")
-        assert text_of(other) == "You asked me to remember: kiwi."
-        assert other.headers["X-Conversation-ID"] != name
-        assert "parrot" not in str(model.asked(f"prompted-other-{number}:")[0])
-    assert chat.say("prompted-3: hello").headers["X-Conversation-ID"] == name
+def test_another_system_prompt_is_another_conversation_when_one_has_the_same(gateway: Gateway, model: Model) -> None:
+    parrot = Chat(gateway, [{"role": "system", "content": "You are a parrot."}])
+    pirate = Chat(gateway, [{"role": "system", "content": "You are a pirate."}])
+    names = [chat.say("prompted-1: remember the word kiwi.").headers["X-Conversation-ID"] for chat in (parrot, pirate)]
+    assert len(set(names)) == 2
+    for number, (chat, name) in enumerate(zip((parrot, pirate), names, strict=True)):
+        answer = chat.say(f"prompted-own-{number}: list everything?")
+        assert (answer.headers["X-Conversation-ID"], answer.headers["X-Session-Start"]) == (name, "live")
+        assert ("parrot" in str(model.asked(f"prompted-own-{number}:")[0]["system"])) is (number == 0)
 
 
 def test_two_at_once_on_one_history_go_separate_ways(gateway: Gateway, model: Model) -> None:

@@ -236,8 +236,15 @@ class ClaudeProcess:
         del self._entries[:entries]
 
     async def stop(self, *, flush: bool) -> None:
-        """Close stdin and wait for the flush, then SIGTERM, then SIGKILL to the group; returns when it is reaped."""
+        """Close stdin and wait for the flush, then SIGTERM, then SIGKILL to the group; returns when it is reaped.
+
+        With calls open, SIGKILL at once: asked to end, the CLI answers them itself and asks the model once more.
+        """
         if self._gone.done():
+            return
+        if self._tools.open:
+            self._signal(signal.SIGKILL)
+            await asyncio.shield(self._gone)
             return
         self._process.stdin.close()
         if flush and await self._gone_within(_FLUSH_S):

@@ -237,6 +237,19 @@ def test_a_compaction_is_noticed() -> None:
     assert reader.compacted
 
 
+def test_the_summary_of_a_compaction_was_said_by_nobody() -> None:
+    done = completed(
+        cli.system("compact_boundary"),
+        cli.synthetic("This session is being continued from a previous conversation.", "summary"),
+        cli.message_start(),
+        cli.assistant(cli.said("Hi.")),
+        cli.message_delta("end_turn"),
+    )
+    assert done.compacted
+    (said,) = [block for message in done.messages for block in message.content if not block.get("internal")]
+    assert said == cli.said("Hi.")
+
+
 # Retries
 
 

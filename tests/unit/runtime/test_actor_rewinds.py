@@ -48,6 +48,7 @@ class RewindingWorld(World):
             binding=None,
             system="",
             model="sonnet",
+            profile="chat",
             turns=len(self.turns),
             usage=Usage(),
             cost_usd=0.0,
