@@ -152,12 +152,20 @@ def _stop(given: str | list[str] | None) -> tuple[str, ...]:
 
 def _ignored(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
     names = [name for name in _undeclared(request, "") if name not in _REFUSED]
+    if _names_only(request):
+        names.remove("metadata")
     shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(names)]
     if strict and shown:
         raise UnsupportedParameter(
             f"{shown[0]} has no effect with Claude Code, and [api] strict_params is on.", param=shown[0]
         )
     return tuple(shown if len(shown) <= _MOST_SHOWN else [*shown[:_MOST_SHOWN], "..."])
+
+
+def _names_only(request: ChatRequest) -> bool:
+    """Whether the metadata name a conversation and say nothing else."""
+    session = request.session_id()
+    return isinstance(session, str) and bool(session.strip()) and len(request.extra()["metadata"]) == 1
 
 
 def _undeclared(value: Any, path: str) -> Iterator[str]:
