@@ -385,6 +385,30 @@ def test_a_structured_answer_streams(client: OpenAI) -> None:
     assert text == final.choices[0].message.content
 
 
+@pytest.mark.parametrize(
+    "noted",
+    [
+        {"$schema": "https://json-schema.org/draft/2020-12/schema"},
+        {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Day", "examples": [{"city": "Rome"}]},
+        {"x-from": "OpenAPI", "example": {"city": "Rome"}, "if": {"required": ["city"]}},
+        {
+            "discriminator": {"propertyName": "city"},
+            "$id": "https://example.com/day",
+            "$comment": "as Zod and Pydantic",
+        },
+    ],
+)
+def test_what_libraries_write_into_schemas_is_taken(client: OpenAI, noted: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], **noted}
+    completion = client.chat.completions.create(
+        model="sonnet",
+        messages=[user('What is it like in "Paris"?')],
+        response_format={"type": "json_schema", "json_schema": {"name": "day", "schema": schema}},
+    )
+    assert completion.choices[0].message.refusal is None
+    assert json.loads(completion.choices[0].message.content or "") == {"city": "Paris"}
+
+
 def test_any_object_will_do(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="sonnet", messages=[user("Tell me in JSON.")], response_format={"type": "json_object"}

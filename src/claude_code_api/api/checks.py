@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from claude_code_api.errors import InvalidRequest
+from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _LONGEST_NAME = 64
@@ -31,6 +31,21 @@ _SINGLE = (
     *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
     *("unevaluatedItems", "unevaluatedProperties"),
 )
+
+# Claude Code checks answers with Ajv, strictly and by draft 7. What Ajv does not take is dropped without a word.
+_TAKEN = frozenset((
+    *("$id", "$ref", "$defs", "definitions", "$comment", "title", "description", "default", "examples"),
+    *("deprecated", "readOnly", "writeOnly", "format", "contentEncoding", "contentMediaType", "contentSchema"),
+    *("type", "enum", "const", "allOf", "anyOf", "oneOf", "not", "if", "then", "else"),
+    *("multipleOf", "maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength", "pattern"),
+    *("items", "contains", "maxItems", "minItems", "uniqueItems", "maxProperties", "minProperties", "required"),
+    *("properties", "patternProperties", "additionalProperties", "propertyNames", "dependencies"),
+))  # fmt: skip
+_NOT_TAKEN = frozenset((
+    *("prefixItems", "unevaluatedItems", "unevaluatedProperties", "dependentRequired", "dependentSchemas"),
+    *("minContains", "maxContains", "$anchor", "$dynamicRef", "$dynamicAnchor"),
+))  # fmt: skip
+"""What says something in 2020-12, and nothing in draft 7."""
 
 
 def sound(text: str, where: str) -> str:
@@ -77,6 +92,29 @@ def checked_schema(schema: Schema, what: str, where: str, *, strict: bool) -> No
         problem = "it is nested too deeply, or has numbers that JSON does not know."
     if problem is not None:
         raise InvalidRequest(f"Invalid schema for {what}: {problem}", param=where)
+
+
+def answer_schema(schema: Schema, what: str, where: str) -> Schema:
+    """A checked schema as Claude Code takes it for an answer: without words that say nothing of what is valid.
+
+    Raises UnsupportedParameter for those that do and are not taken.
+    """
+    plain: Schema = json.loads(json.dumps(schema))
+    for at, one in _schemas(plain):
+        place = ".".join(at) or "the schema itself"
+        for word in sorted(_NOT_TAKEN & one.keys()):
+            raise UnsupportedParameter(
+                f"Invalid schema for {what}: {word!r} is not offered in structured output (in {place}).", param=where
+            )
+        values = [json.dumps(value, sort_keys=True) for value in one.get("enum", (None,))]
+        if not values or len(values) > len(set(values)):
+            raise InvalidRequest(
+                f"Invalid schema for {what}: an enum needs values, each of them once (in {place}).", param=where
+            )
+        idle = ("then", "else") if "if" not in one else () if {"then", "else"} & one.keys() else ("if",)
+        for word in (one.keys() - _TAKEN) | (one.keys() & set(idle)):
+            del one[word]
+    return plain
 
 
 def _size_problem(text: str) -> str | None:

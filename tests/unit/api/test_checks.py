@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from claude_code_api.api.checks import checked_name, checked_schema
-from claude_code_api.errors import InvalidRequest
+from claude_code_api.api.checks import answer_schema, checked_name, checked_schema
+from claude_code_api.errors import GatewayError, InvalidRequest, UnsupportedParameter
 
 PERSON: dict[str, Any] = {
     "type": "object",
@@ -119,6 +119,41 @@ def test_strict_schemas_leave_nothing_open(schema: dict[str, Any], told: str) ->
 
 def test_a_strict_schema_is_taken() -> None:
     checked_schema(PERSON, "function 'f'", "here", strict=True)
+
+
+def test_what_says_nothing_is_no_part_of_an_answers_schema() -> None:
+    pet = {"oneOf": [{"$ref": "#/$defs/cat"}], "discriminator": {"propertyName": "kind"}}
+    noted = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **object_of(example={"type": "string", "example": "a", "default": {"x-a": 1}}, pet=pet, lone={"if": {}}),
+        "$defs": {"cat": {**PERSON, "x-order": 1, "then": {}}},
+        "x-from": "OpenAPI",
+    }
+    assert answer_schema(noted, "the answer", "here") == {
+        **object_of(
+            example={"type": "string", "default": {"x-a": 1}}, pet={"oneOf": [{"$ref": "#/$defs/cat"}]}, lone={}
+        ),
+        "$defs": {"cat": PERSON},
+    }
+    assert noted["$schema"], "the schema itself was changed"
+    whole = object_of(a={"if": {"type": "string"}, "then": {"minLength": 2}})
+    assert answer_schema(whole, "the answer", "here") == whole
+
+
+@pytest.mark.parametrize(
+    ("schema", "kind", "told"),
+    [
+        (object_of(a={"prefixItems": [{}]}), UnsupportedParameter, r"'prefixItems' .*in properties\.a"),
+        ({"type": "object", "unevaluatedProperties": False}, UnsupportedParameter, "in the schema itself"),
+        (object_of(a={"enum": []}), InvalidRequest, "an enum needs values"),
+        (object_of(a={"enum": ["b", "b"]}), InvalidRequest, "each of them once"),
+    ],
+)
+def test_what_an_answers_schema_cannot_have_is_told(schema: Any, kind: type[GatewayError], told: str) -> None:
+    checked_schema(schema, "the answer", "here", strict=False)
+    with pytest.raises(kind, match=told) as caught:
+        answer_schema(schema, "the answer", "here")
+    assert getattr(caught.value, "param", None) == "here"
 
 
 def test_names() -> None:

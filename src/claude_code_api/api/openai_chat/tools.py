@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from claude_code_api.api.checks import Schema, checked_name, checked_schema, sound
+from claude_code_api.api.checks import Schema, answer_schema, checked_name, checked_schema, sound
 from claude_code_api.api.openai_chat.wire import ChatRequest, ToolDefinition
 from claude_code_api.core.turn import Tool, ToolChoice
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
@@ -60,7 +60,9 @@ def schema_of(request: ChatRequest) -> Schema | None:
     if schema is None:
         raise InvalidRequest(f"{where}.schema is missing.", param=f"{where}.schema")
     strict = asked.json_schema.strict is True
-    checked_schema(schema, f"response_format {name!r}", f"{where}.schema", strict=strict)
+    what = f"response_format {name!r}"
+    checked_schema(schema, what, f"{where}.schema", strict=strict)
+    schema = answer_schema(schema, what, f"{where}.schema")
     if asked.json_schema.description is not None and "description" not in schema:
         return {**schema, "description": sound(asked.json_schema.description, f"{where}.description")}
     return schema

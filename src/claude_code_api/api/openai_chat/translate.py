@@ -161,6 +161,8 @@ def _ignored(request: ChatRequest, *, strict: bool, agent: bool) -> tuple[str, .
     names = [name for name in _undeclared(request, "") if name not in _REFUSED]
     if agent:
         names += [name for name in _NOT_FOR_AGENTS if getattr(request, name) is not None]
+    if _names_only(request):
+        names.remove("metadata")
     shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(names)]
     if strict and shown:
         raise UnsupportedParameter(
@@ -171,6 +173,12 @@ def _ignored(request: ChatRequest, *, strict: bool, agent: bool) -> tuple[str, .
 
 def _where(name: str) -> str:
     return "with the profile agent" if name in _NOT_FOR_AGENTS else "with Claude Code"
+
+
+def _names_only(request: ChatRequest) -> bool:
+    """Whether the metadata name a conversation and say nothing else."""
+    session = request.session_id()
+    return isinstance(session, str) and bool(session.strip()) and len(request.extra()["metadata"]) == 1
 
 
 def _undeclared(value: Any, path: str) -> Iterator[str]:
