@@ -115,7 +115,7 @@ test("the arguments of two calls are streamed, each under its index", async (t) 
   const stream = await client.chat.completions.create({
     model: "sonnet",
     tools: [tool("get_weather")],
-    messages: user(CALL_BOTH),
+    messages: user(`[[offline: pace 0.05]] ${CALL_BOTH}`),
     stream: true,
   });
   const calls = [];

@@ -64,7 +64,7 @@ test("streamText streams the arguments, the result and the answer", async (t) =>
   const { provider, wire } = vercel(t);
   const result = streamText({
     model: provider("sonnet"),
-    prompt: CALL_BOTH,
+    prompt: `[[offline: pace 0.05]] ${CALL_BOTH}`,
     tools: { get_weather },
     stopWhen: isStepCount(5),
   });
