@@ -55,6 +55,18 @@ def test_every_command_is_documented() -> None:
     assert [command for command in commands if not re.search(rf"{command}\b", pages)] == []
 
 
+def test_the_recipes_are_python_and_say_what_was_run() -> None:
+    page = (DOCS / "recipes.md").read_text()
+    sections = page.split("\n## ")[1:]
+    assert len(sections) >= 12
+    for section in sections:
+        assert re.search(r"^(Run on \d{4}-\d\d-\d\d with \w|Not run: )", section, re.M), section[:40]
+    examples = re.findall(r"```python\n(.*?)```", page, re.S)
+    assert len(examples) >= 6
+    for example in examples:
+        compile(example, "recipes.md", "exec")
+
+
 def _commands(command: Any, name: str) -> Iterator[str]:
     if not hasattr(command, "commands"):
         yield name
