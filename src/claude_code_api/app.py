@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
-from claude_code_api.api import auth, errors, models, operations, sessions
+from claude_code_api.api import auth, errors, happenings, models, operations, sessions, transcripts
 from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
@@ -26,6 +26,7 @@ from claude_code_api.claude.launcher import ClaudeLauncher
 from claude_code_api.claude.warm import SpareSettings
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
+from claude_code_api.core.profiles import ProfilePolicy
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
@@ -94,13 +95,16 @@ def create_app(
             keys=keys,
             pool=launcher.warm,
             models=names,
+            profiles=ProfilePolicy(settings.agent.allow_unsandboxed),
             conversation_headers=settings.api.conversation_headers,
             side_requests=settings.api.side_requests,
             images=_images(settings),
             strict_params=settings.api.strict_params,
             reasoning_content=settings.api.reasoning_content,
+            agent_activity=settings.api.agent_activity,
             heartbeat_s=settings.server.heartbeat_seconds,
             patience_s=settings.server.slow_client_seconds,
+            sessions_root=str(root.resolve()),
             offline=offline is not None,
         )
         manager.start()
@@ -145,7 +149,7 @@ def _http(
         lifespan=lifespan,
         responses=errors.DOCUMENTED,
     )
-    for room in (openai_chat, models, sessions, operations):
+    for room in (openai_chat, models, sessions, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(auth.Auth, hosts=settings.server.allowed_hosts, exposed=exposed)

@@ -165,6 +165,19 @@ class ApiSettings(_Section):
         "answered apart, and leave nothing behind.",
     )
     reasoning_content: bool = Field(True, description="Pass the model's thinking on as reasoning_content.")
+    agent_activity: bool = Field(
+        True, description="Tell in reasoning_content what an agent does with its own tools; false: nowhere."
+    )
+
+
+class AgentSettings(_Section):
+    """The profile agent, whose tools run on this machine."""
+
+    allow_unsandboxed: bool = Field(
+        False,
+        description="Open the profile agent to the owners of API keys, too: they can then read and change whatever the "
+        "server can. Without keys, on your own machine, it is open.",
+    )
 
 
 class MediaSettings(_Section):
@@ -198,6 +211,7 @@ class Settings(_Section):
     store: StoreSettings = StoreSettings()
     models: ModelSettings = ModelSettings()
     api: ApiSettings = ApiSettings()
+    agent: AgentSettings = AgentSettings()
     media: MediaSettings = MediaSettings()
     log: LogSettings = LogSettings()
 

@@ -74,6 +74,12 @@ class ProfileNotAllowed(GatewayError):
     code = "profile_not_allowed"
 
 
+class ProfileNotAvailable(GatewayError):
+    """This kind of session is not open on this server."""
+
+    code = "profile_not_available"
+
+
 class AdminOnly(GatewayError):
     """What was asked for shows or does more than one tenant's affairs."""
 
@@ -90,6 +96,12 @@ class ConversationNotFound(GatewayError):
     """No such conversation of this caller."""
 
     code = "conversation_not_found"
+
+
+class ConversationExists(GatewayError):
+    """The id for a new conversation is taken."""
+
+    code = "conversation_exists"
 
 
 class ConversationDeleted(GatewayError):

@@ -81,6 +81,7 @@ def completed(
     lineage: str | None = None,
     entries: tuple[Entry, ...] = (),
     is_new_session: bool = False,
+    is_fork: bool = False,
 ) -> CompletedTurn:
     return CompletedTurn(
         key=turn.key,
@@ -90,11 +91,13 @@ def completed(
         output=ANSWER,
         stop_reason="end_turn",
         model="claude-sonnet",
+        profile="agent",
         system="Be kind.",
         usage=Usage(10, 5, 3, 2, 1),
         cost_usd=0.25,
         binding=Binding("cli-session", leaf),
         is_new_session=is_new_session,
+        is_fork=is_fork,
         lineage=lineage,
         entries=entries,
     )
@@ -118,6 +121,9 @@ async def test_what_was_completed_comes_back_whole(store: SqlStore) -> None:
     assert conversation.history == (said("one"), *ANSWER, said("two"), *ANSWER)
     assert conversation.binding == Binding("cli-session", "leaf-2")
     assert (conversation.place, conversation.system, conversation.model) == ("place-a", "Be kind.", "claude-sonnet")
+    assert conversation.profile == "agent"
+    (listed,) = await store.page("default", before=None, limit=10)
+    assert listed.profile == "agent"
     assert (conversation.turns, conversation.usage, conversation.cost_usd) == (2, Usage(20, 10, 6, 4, 2), 0.5)
     assert conversation.created_at == 1000.0
 
@@ -225,6 +231,20 @@ async def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
         }
         assert {index["name"] for index in found.get_indexes(table.name)} == {index.name for index in table.indexes}
     engine.dispose()
+
+
+async def test_what_was_said_before_there_were_profiles_was_a_chat(tmp_path: Path) -> None:
+    store = opened(tmp_path / "store.db")
+    await take_turn(store, began("a", "one"))
+    await store.close()
+    engine = sqlite_engine(tmp_path / "store.db")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE conversation DROP COLUMN profile")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    engine.dispose()
+    store = opened(tmp_path / "store.db")
+    assert (await loaded(store, "a")).profile == "chat"
+    await store.close()
 
 
 async def test_a_migration_that_is_cut_leaves_nothing_half_done(

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from claude_code_api.api.fetch import ImageFetcher
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.models import ModelNames
+from claude_code_api.core.profiles import ProfilePolicy
 from claude_code_api.runtime.keyring import Keyring
 from claude_code_api.runtime.manager import SessionManager
 from claude_code_api.runtime.ports import SparePool
@@ -18,19 +19,25 @@ from claude_code_api.runtime.ports import SparePool
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The runtime, and the settings that the API itself goes by."""
+    """The runtime, and the settings that the API itself goes by.
+
+    `sessions_root` is where the conversations' directories are: nobody is shown it.
+    """
 
     manager: SessionManager
     keys: Keyring
     pool: SparePool
     models: ModelNames
+    profiles: ProfilePolicy
     conversation_headers: tuple[str, ...]
     side_requests: tuple[str, ...]
     images: ImageFetcher
     strict_params: bool
     reasoning_content: bool
+    agent_activity: bool
     heartbeat_s: float
     patience_s: float
+    sessions_root: str
     offline: bool
     started_at: float = field(default_factory=time.monotonic)
 

@@ -22,9 +22,11 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.InvalidRequest: (400, "invalid_request_error"),
     err.InvalidApiKey: (401, "invalid_request_error"),  # as OpenAI has it
     err.ProfileNotAllowed: (403, "permission_error"),
+    err.ProfileNotAvailable: (403, "permission_error"),
     err.AdminOnly: (403, "permission_error"),
     err.HostNotAllowed: (403, "invalid_request_error"),
     err.ConversationNotFound: (404, "invalid_request_error"),
+    err.ConversationExists: (409, "invalid_request_error"),
     err.ConversationDeleted: (409, "invalid_request_error"),
     err.ConversationBusy: (429, "rate_limit_error"),
     err.ConversationInUse: (409, "invalid_request_error"),

@@ -37,7 +37,7 @@ async def stats(context: Ctx, caller: Who) -> dict[str, Any]:
             "live": manager.slots.held,
             "idle": census[State.IDLE],
             "parked": census[State.PARKED],
-            "busy": census[State.BUSY] + census[State.INTERRUPTING],
+            "busy": census[State.BUSY] + census[State.INTERRUPTING] + census[State.REWINDING],
             "starting": census[State.STARTING],
             "stopping": census[State.STOPPING] + census[State.CLOSING],
             "queued": manager.slots.waiting,
@@ -56,7 +56,7 @@ async def stats(context: Ctx, caller: Who) -> dict[str, Any]:
             for name in (
                 *("created", "started", "reused", "resumed", "rebuilt", "culled", "evicted"),
                 *("too_large", "hibernated", "crashed", "deleted"),
-                *("turns", "failed"),
+                *("turns", "failed", "interrupted", "rewound", "forked"),
             )
         },
         "pool": context.pool.describe(),

@@ -59,7 +59,7 @@ class Processes:
 
     async def start_cli(self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path) -> Child:
         """Start a CLI with pipes, the way the gateway does: how a child is spawned is not what is compared."""
-        child = await Child.spawn(argv, env=env, cwd=str(cwd), limit=_LINE_LIMIT)
+        child = await Child.spawn(argv, env=env, secrets={}, cwd=str(cwd), limit=_LINE_LIMIT)
         self._running[child.pid] = child
         self._guard.add(child.pid)
         return child

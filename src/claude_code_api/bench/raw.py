@@ -47,8 +47,9 @@ class RawCli:
 
         After `hibernate` it resumes where the conversation was.
         """
-        argv = self._installation.argv(Profile(MODEL, SYSTEM), session=self._session, resume_at=self._leaf)
-        env = self._installation.env(self._place)
+        profile = Profile(MODEL, SYSTEM)
+        argv = self._installation.argv(profile, session=self._session, resume_at=self._leaf)
+        env = self._installation.env(profile, self._place)
         started = time.perf_counter()
         self._process = await self._processes.start_cli(argv, env=env, cwd=self._place.work)
         request = {"subtype": "initialize", "systemPrompt": [SYSTEM]}

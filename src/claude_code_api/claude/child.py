@@ -34,9 +34,14 @@ class Child:
         self._exited = _watch(popen)
 
     @classmethod
-    async def spawn(cls, argv: Sequence[str], *, env: Mapping[str, str], cwd: str, limit: int) -> Child:
-        """Start a child; `limit` bounds a line of its output, in bytes. Raises OSError."""
-        popen = _start(argv, env, cwd)
+    async def spawn(
+        cls, argv: Sequence[str], *, env: Mapping[str, str], secrets: Mapping[str, str], cwd: str, limit: int
+    ) -> Child:
+        """Start a child; `limit` bounds a line of its output, in bytes. Raises OSError.
+
+        Each of the `secrets` comes by a pipe; the variable that it goes by tells the child the descriptor.
+        """
+        popen = _start(argv, env, secrets, cwd)
         with contextlib.ExitStack() as undo:
             undo.callback(popen.wait)
             undo.callback(popen.kill)
@@ -59,12 +64,33 @@ class Child:
         return await asyncio.shield(self._exited)
 
 
-def _start(argv: Sequence[str], env: Mapping[str, str], cwd: str) -> subprocess.Popen[bytes]:
+def _start(
+    argv: Sequence[str], env: Mapping[str, str], secrets: Mapping[str, str], cwd: str
+) -> subprocess.Popen[bytes]:
     """Half a millisecond: short enough for the event loop."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(
-        argv, stdin=pipe, stdout=pipe, stderr=pipe, env=env, cwd=cwd, bufsize=0, start_new_session=True
-    )
+    with contextlib.ExitStack() as ours:
+        descriptors = {name: _filled(secret, ours) for name, secret in secrets.items()}
+        return subprocess.Popen(
+            argv,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env={**env, **{name: str(descriptor) for name, descriptor in descriptors.items()}},
+            cwd=cwd,
+            bufsize=0,
+            start_new_session=True,
+            pass_fds=tuple(descriptors.values()),
+        )
+
+
+def _filled(secret: str, ours: contextlib.ExitStack) -> int:
+    """A pipe to read the secret from, once; our end of it goes with `ours`."""
+    reading, writing = os.pipe()
+    ours.callback(os.close, reading)
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(secret.encode())  # far less than a pipe holds
+    return reading
 
 
 async def _reader(pipe: IO[bytes], limit: int) -> asyncio.StreamReader:

@@ -6,14 +6,18 @@ background work can start turns that nobody asked for. Frames of sub-agents (`pa
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable
+from typing import Any
 
+from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.control import Frame
 from claude_code_api.claude.failures import failure_of_result, failure_of_retry
 from claude_code_api.claude.gathered import STRUCTURED_OUTPUT, Gathered
 from claude_code_api.claude.tools import PREFIX
 from claude_code_api.core.turn import (
+    Activity,
     AnswerRestarted,
     AnswerStarted,
     TextDelta,
@@ -33,7 +37,8 @@ class TurnReader:
 
     `turn` is the uuid of our user frame; `retry_ms` is how long the CLI may wait for its own retries before the turn is
     given up. `tools` are the client's, as the CLI names them; `structured`: the answer is JSON that meets a schema.
-    A turn that `answered` open calls goes on with what the CLI was doing, and `spent` so far.
+    A turn that `answered` open calls goes on with what the CLI was doing, and `spent` so far. With a `narrator`, what
+    the agent does with tools of its own is told.
 
     `over` once the turn has ended; `compacted` once the CLI has replaced its context by a summary; `dirty` when the
     CLI's context is no longer what the turn says it is.
@@ -51,6 +56,7 @@ class TurnReader:
         structured: bool = False,
         answered: frozenset[str] = frozenset(),
         spent: Usage | None = None,
+        narrator: Narrator | None = None,
     ) -> None:
         self.turn = turn
         self.over = False
@@ -69,7 +75,7 @@ class TurnReader:
         self._stop_reason: str | None = None
         self._model = ""
         self._error_kind: str | None = None
-        self._gathered = Gathered(structured=structured, answered=answered)
+        self._gathered = Gathered(structured=structured, answered=answered, narrator=narrator)
         self._structured = structured
         self._streamed: set[str] = set()
         self._whole = ""
@@ -165,7 +171,8 @@ class TurnReader:
         self._made.add(block["id"])
         self._calls.add(block["id"])
         if self._structured and block["name"] == STRUCTURED_OUTPUT:
-            self._blocks[index] = STRUCTURED_OUTPUT
+            if not self._gathered.json:
+                self._blocks[index] = STRUCTURED_OUTPUT
         elif block["name"] in self._tools:
             self._blocks[index] = block["id"]
             self._said_something = True
@@ -194,8 +201,9 @@ class TurnReader:
         if frame.get("error"):
             self._error_kind = frame["error"]
             return self._broke_behind_a_call()
-        self._gathered.assistant(message["id"], message["content"], frame["uuid"])
-        return () if message["id"] in self._streamed else self._unstreamed(message)
+        told = map(Activity, self._gathered.assistant(message["id"], message["content"], frame["uuid"]))
+        events = () if message["id"] in self._streamed else self._unstreamed(message)
+        return [*events, *told]
 
     def _broke_behind_a_call(self) -> Iterable[TurnEvent]:
         """The model's stream broke behind a whole call: the CLI waits for its result, and says no more."""
@@ -229,10 +237,10 @@ class TurnReader:
 
     def _user(self, frame: Frame) -> Iterable[TurnEvent]:
         """The agent's own tools gave results; or the CLI itself answered a call that could not be made."""
-        resolved = self._gathered.user(frame["message"]["content"], frame["uuid"])
+        resolved, failures = self._gathered.user(frame["message"]["content"], frame["uuid"])
         self._calls -= resolved
         self._void = self._void or bool(resolved & self._shown()) or self._gathered.missed_schema
-        return self._parked()
+        return [*map(Activity, failures), *self._parked()]
 
     def _parked(self) -> Iterable[TurnEvent]:
         """The turn's end, when the model waits for nothing but the client's results."""
@@ -265,7 +273,9 @@ class TurnReader:
         if self._structured and not self._cut_short and frame.get("structured_output") is None:
             self.dirty = True  # it was told twice to meet the schema
             return (self._completed("refusal"),)
-        stop_reason = "end_turn" if self._structured else frame.get("stop_reason") or "end_turn"
+        if self._structured and not self._cut_short:
+            return (*self._settle_json(frame["structured_output"]), self._completed("end_turn"))
+        stop_reason = frame.get("stop_reason") or "end_turn"
         completed = self._completed("max_tokens" if self._cut_short else stop_reason)
         if self._cut_short:
             self.truncated = completed
@@ -275,9 +285,18 @@ class TurnReader:
     def _completed(self, stop_reason: str, *, open_calls: frozenset[str] = frozenset()) -> TurnCompleted:
         gathered = self._gathered
         messages = gathered.messages(open_calls, refused=stop_reason == "refusal")
-        leaf = None if self.dirty or (self._structured and not open_calls) else gathered.leaf
+        leaf = None if self.dirty or self._structured else gathered.leaf
         usage = self.spent - self._spent_before
         return TurnCompleted(stop_reason, self._model, usage, leaf, messages, self.compacted)
+
+    def _settle_json(self, accepted: Any) -> Iterable[TurnEvent]:
+        """The answer is what the CLI accepted: not always what came last, nor in this turn."""
+        gathered = self._gathered
+        with contextlib.suppress(ValueError):
+            if json.loads(gathered.json) == accepted:
+                return ()
+        told, gathered.json = gathered.json, json.dumps(accepted, ensure_ascii=False)
+        return (AnswerRestarted(),) if told else ()
 
 
 def _whole(block: Frame) -> Frame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.tools import PREFIX
 from claude_code_api.core.turn import Block, Message
 
@@ -13,32 +14,38 @@ class Gathered:
     """The messages of one turn. `answered` are the calls whose results the turn brought: those are not its own gain.
 
     `leaf` is the uuid of the last entry; `json` the text of a structured answer so far; `missed_schema` says that an
-    attempt at one was refused by the CLI.
+    attempt at one was refused by the CLI. What the agent does with its own tools is told by the `narrator`, if there is
+    one.
     """
 
-    def __init__(self, *, structured: bool, answered: frozenset[str]) -> None:
+    def __init__(self, *, structured: bool, answered: frozenset[str], narrator: Narrator | None = None) -> None:
         self.leaf: str | None = None
         self.json = ""
         self.missed_schema = False
         self._structured = structured
         self._answered = answered
+        self._narrator = narrator
+        self._own_calls: dict[str, str] = {}
         self._messages: list[tuple[str, str, list[Block]]] = []
 
-    def assistant(self, identity: str, blocks: list[Block], uuid: str) -> None:
-        """An assistant frame: one or more blocks of the message `identity`."""
+    def assistant(self, identity: str, blocks: list[Block], uuid: str) -> list[str]:
+        """An assistant frame: one or more blocks of the message `identity`; returns what there is to tell of them."""
+        blocks = [self._narrated(block) for block in blocks]
         self._add("assistant", identity, blocks, uuid)
+        return _lines(blocks)
 
-    def user(self, content: str | list[Block], uuid: str) -> set[str]:
-        """A user frame of the CLI's own; returns the calls whose results it holds."""
+    def user(self, content: str | list[Block], uuid: str) -> tuple[set[str], list[str]]:
+        """A user frame of the CLI's own; returns the calls whose results it holds, and what there is to tell of it."""
         blocks: list[Block] = [{"type": "text", "text": content}] if isinstance(content, str) else content
         results = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
         if self._structured and any(
             block.get("is_error") and block["tool_use_id"] in self._attempts for block in blocks
         ):
             self.missed_schema = True
+        blocks = [self._narrated(block) for block in blocks]
         if not results & self._answered:
             self._add("user", uuid, blocks, uuid)
-        return results - self._answered
+        return results - self._answered, _lines(blocks)
 
     def forget_calls(self, calls: set[str]) -> None:
         """These calls were never made whole: nobody shall see them, nor what the CLI said to them."""
@@ -53,9 +60,10 @@ class Gathered:
             if present := tuple(block for block in kept if block is not None):
                 told.append(Message("user" if role == "user" else "assistant", present))
         if refused:
-            return tuple(told[-1:])
-        if self._structured and self.json and not open_calls:
-            told.append(Message("assistant", ({"type": "text", "text": self.json},)))
+            return tuple([message for message in told if message.role == "assistant"][-1:])
+        if self._structured and self.json:
+            answer = Message("assistant", ({"type": "text", "text": self.json},))
+            told.insert(len(told) - bool(open_calls), answer)
         return tuple(told)
 
     @property
@@ -66,6 +74,18 @@ class Gathered:
             for block in blocks
             if block["type"] == "tool_use" and block["name"] == STRUCTURED_OUTPUT
         }
+
+    def _narrated(self, block: Block) -> Block:
+        """The block, with the line that tells of it if it is the agent's own doing."""
+        line = None
+        if self._narrator is None:
+            return block
+        if block["type"] == "tool_use" and block["name"] != STRUCTURED_OUTPUT and not block["name"].startswith(PREFIX):
+            self._own_calls[block["id"]] = block["name"]
+            line = self._narrator.call(block)
+        elif block["type"] == "tool_result" and (name := self._own_calls.get(block["tool_use_id"])) is not None:
+            line = self._narrator.failure(name, block)
+        return block if line is None else {**block, "activity": line}
 
     def _add(self, role: str, identity: str, blocks: list[Block], uuid: str) -> None:
         if self._messages and self._messages[-1][:2] == (role, identity):
@@ -81,10 +101,16 @@ class Gathered:
         if kind == "tool_use" and block["id"] in open_calls:
             name = block["name"].removeprefix(PREFIX)
             return {"type": "tool_use", "id": block["id"], "name": name, "input": block["input"]}
+        if role == "user":
+            return None if block.get("tool_use_id") in self._attempts else {**block, "internal": True}
         if not self._structured:
-            return {**block, "internal": True} if kind in ("tool_use", "tool_result") else block
+            return {**block, "internal": True} if kind == "tool_use" else block
         if kind == "text":
             return block if refused else None
-        if block.get("name") == STRUCTURED_OUTPUT or block.get("tool_use_id") in self._attempts:
+        if block.get("name") == STRUCTURED_OUTPUT:
             return None
-        return {**block, "internal": True} if kind in ("tool_use", "tool_result") else block
+        return {**block, "internal": True} if kind == "tool_use" else block
+
+
+def _lines(blocks: list[Block]) -> list[str]:
+    return [block["activity"] for block in blocks if "activity" in block]

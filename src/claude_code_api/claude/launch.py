@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from claude_code_api.claude.tools import SERVER
+from claude_code_api.core.profiles import AGENT
 from claude_code_api.errors import ConfigError
 from claude_code_api.runtime.ports import Profile
 
 INSTANCE_VARIABLE = "CLAUDE_CODE_API_INSTANCE"
 """Marks every process of one server, tool grandchildren included, for the guard."""
+
+PLACE_VARIABLE = "CLAUDE_CODE_API_PLACE"
+"""Marks what an agent's commands start, in process groups of their own: all of it ends with the agent's process."""
 
 CREDENTIALS = (
     "ANTHROPIC_API_KEY",
@@ -90,8 +94,39 @@ _FIXED = {
 }
 
 
+_AGENT = {
+    # Nothing of this machine's instructions: what an agent is told comes from its client.
+    "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "1",
+    # A turn ends when all of its work has: what goes on behind it would answer nobody, in turns that nobody asked for.
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
+    "CLAUDE_CODE_DISABLE_CRON": "1",
+    "CLAUDE_CODE_DISABLE_WORKFLOWS": "1",
+}
+
+_NOT_FOR_AGENTS = (
+    *("Monitor", "ScheduleWakeup", "TaskStop"),  # for work in the background
+    *("ListAgents", "SendMessage"),  # for other sessions on this machine
+    *("EnterWorktree", "ExitWorktree"),  # they leave the conversation's directory
+    "ReportFindings",  # for the CLI's own user interface
+)
+
+_BY_DESCRIPTOR = {
+    "ANTHROPIC_API_KEY": "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_OAUTH_TOKEN": "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+}
+"""Credentials that a child also reads from a pipe: in its environment, every command of an agent would inherit them."""
+
+
 _SETTINGS = '{"cleanupPeriodDays":36500}'
 """The CLI deletes transcripts after 30 days by itself; here `[store] retain_days` says how long they are kept."""
+
+
+_AGENT_TOOLS = (
+    "--tools=default",
+    f"--disallowedTools={','.join(_NOT_FOR_AGENTS)}",
+    "--permission-mode=bypassPermissions",
+)
+"""An agent's own tools; nobody is asked before one is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +152,10 @@ class Workplace:
         return self.root / "temp"
 
     @property
+    def agent_temp(self) -> Path:
+        return self.root / "tmp"
+
+    @property
     def slug(self) -> str:
         """The name that the CLI gives to what belongs to `work`."""
         return re.sub(r"[^a-zA-Z0-9]", "-", str(self.work))
@@ -124,7 +163,7 @@ class Workplace:
     def create(self) -> None:
         """Make the directories, readable by the owner alone."""
         of_user = self.temp / f"claude-{os.getuid()}"
-        for path in (self.home, self.config, self.work, self.temp, of_user):
+        for path in (self.home, self.config, self.work, self.agent_temp, self.temp, of_user):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The CLI would write each image to a directory of this name and tell the model its path: with a file in the
         # way it does neither.
@@ -136,12 +175,13 @@ class Installation:
     """Which CLI is run, and with what of the server's environment.
 
     `simple` starts children with CLAUDE_CODE_SIMPLE, which leaves the prompt clean and is the fastest, but does not
-    work with an OAuth token.
+    work with an OAuth token. `root`: the server, and so its children, run as root.
     """
 
     command: str
     environment: Mapping[str, str]
     simple: bool
+    root: bool = False
 
     def argv(self, profile: Profile, *, session: str, resume_at: str | None) -> list[str]:
         """The command line of a child: a fresh `session`, or one that goes on after its transcript's `resume_at`."""
@@ -154,7 +194,7 @@ class Installation:
             "--include-partial-messages",
             "--strict-mcp-config",
             "--setting-sources=",
-            "--tools=",
+            *(_AGENT_TOOLS if profile.name == AGENT else ("--tools=",)),
             f"--allowedTools=mcp__{SERVER}",
             "--system-prompt-snapshot=off",
             "--session-mirror",
@@ -165,14 +205,24 @@ class Installation:
             return [*argv, f"--session-id={session}"]
         return [*argv, f"--resume={session}", f"--resume-session-at={resume_at}"]
 
-    def env(self, place: Workplace) -> dict[str, str]:
-        """The whole environment of a child."""
-        return {
-            **self.environment,
-            "HOME": str(place.home),
-            "CLAUDE_CONFIG_DIR": str(place.config),
-            "CLAUDE_CODE_TMPDIR": str(place.temp),
-        }
+    def env(self, profile: Profile, place: Workplace) -> dict[str, str]:
+        """The whole environment of a child, but for its `secrets`."""
+        own = {"HOME": str(place.home), "CLAUDE_CONFIG_DIR": str(place.config)}
+        if profile.name != AGENT:
+            return {**self.environment, **own, "CLAUDE_CODE_TMPDIR": str(place.temp)}
+        hidden = {"CLAUDE_CODE_SIMPLE", *_BY_DESCRIPTOR}
+        shared = {name: value for name, value in self.environment.items() if name not in hidden}
+        temp = str(place.agent_temp)
+        own |= {PLACE_VARIABLE: place.root.name, "TMPDIR": temp, "CLAUDE_CODE_TMPDIR": temp}
+        if self.root:
+            own["IS_SANDBOX"] = "1"  # or the CLI refuses to bypass permissions
+        return {**shared, **_AGENT, **own}
+
+    def secrets(self, profile: Profile) -> dict[str, str]:
+        """What a child is given by pipes, by the variables that name their descriptors."""
+        if profile.name != AGENT:
+            return {}
+        return {by: self.environment[name] for name, by in _BY_DESCRIPTOR.items() if name in self.environment}
 
 
 def installation(
@@ -206,7 +256,8 @@ def installation(
     environment = {**passed, **_FIXED, INSTANCE_VARIABLE: instance}
     if use_simple:
         environment["CLAUDE_CODE_SIMPLE"] = "1"
-    return Installation(command=find_command(command), environment=environment, simple=use_simple)
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return Installation(find_command(command), environment, use_simple, root)
 
 
 def credentials_in(environ: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.claude.process import Basis, ClaudeProcess
 from claude_code_api.claude.tools import stubs, tools_for
 from claude_code_api.claude.warm import SpareSettings, WarmPool
+from claude_code_api.core.profiles import AGENT
 from claude_code_api.errors import StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.ports import Binding, Entry, Launch, Origin, Profile
@@ -70,7 +71,8 @@ class ClaudeLauncher:
         A transcript that cannot be resumed is rebuilt from the history, once. Raises StartFailed; what was started is
         then reaped.
         """
-        if launch.binding is None and not launch.history and launch.place is None:
+        is_new = launch.binding is None and not launch.history and launch.place is None
+        if is_new and launch.profile.name == self._spare_profile.name:
             while (spare := self.warm.take()) is not None:
                 try:
                     return await self._adopt(spare, launch)
@@ -151,8 +153,8 @@ class ClaudeLauncher:
         """Do the handshake; a process that fails it, or is no longer wanted, is reaped."""
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(lambda: asyncio.shield(process.stop(flush=False)))
-            structured = launch.profile.schema is not None
-            tools = tools_for(launch.options, stubs(launch.history), structured=structured)
+            beside = launch.profile.schema is not None or launch.profile.name == AGENT
+            tools = tools_for(launch.options, stubs(launch.history), beside=beside)
             await process.initialize(launch.profile, tools, model=model, timeout_s=self._start_s)
             undo.pop_all()
 
@@ -160,9 +162,9 @@ class ClaudeLauncher:
         return await ClaudeProcess.spawn(
             self._installation.argv(profile, session=basis.session, resume_at=basis.leaf),
             basis,
-            env=self._installation.env(place),
-            cwd=str(place.work),
-            place=place.root.name,
+            env=self._installation.env(profile, place),
+            secrets=self._installation.secrets(profile),
+            place=place,
             guard=self._guard,
             retry_s=self._retry_s,
         )

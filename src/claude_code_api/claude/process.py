@@ -20,14 +20,19 @@ from functools import partial
 import structlog
 
 from claude_code_api.claude import transcript
+from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.knobs import UNTURNED, knobs, token_limit
+from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
+from claude_code_api.claude.rewind import Rewinder
 from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, declined, results_of, tools_for
-from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed, Usage
+from claude_code_api.core.profiles import AGENT
+from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
+from claude_code_api.runtime.orphans import kill_marked
 from claude_code_api.runtime.ports import Emit, Entry, Origin, Profile
 from claude_code_api.runtime.tasks import Tasks
 
@@ -57,7 +62,9 @@ class Basis:
 class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
-    def __init__(self, process: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float) -> None:
+    def __init__(
+        self, process: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float, narrator: Narrator
+    ) -> None:
         self.place = place
         self.origin = basis.origin
         self.alive = True
@@ -72,10 +79,12 @@ class ClaudeProcess:
         self._knobs = UNTURNED
         self._held_until_listed: Callable[[], None] | None = None
         self._structured = False
-        self._spent = Usage()
+        self._is_agent = False
+        self._narrator = narrator
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
-        self._control = Control(self._write, self._options_refused)
+        self._control = Control(self._write, self._request_refused)
+        self._rewinder = Rewinder(self._control)
         self._stderr: deque[str] = deque(maxlen=20)
         self._loop = asyncio.get_running_loop()
         self.last_frame_at = self._loop.time()
@@ -91,13 +100,13 @@ class ClaudeProcess:
         basis: Basis,
         *,
         env: dict[str, str],
-        cwd: str,
-        place: str,
+        secrets: dict[str, str],
+        place: Workplace,
         guard: Guard,
         retry_s: float,
     ) -> ClaudeProcess:
         """Start a child in a process group of its own. Raises StartFailed."""
-        creating = Tasks().spawn(_create(argv, env, cwd), "spawn")
+        creating = Tasks().spawn(_create(argv, env, secrets, str(place.work)), "spawn")
         try:
             process = await asyncio.shield(creating)
         except asyncio.CancelledError:
@@ -107,7 +116,7 @@ class ClaudeProcess:
                 await orphan.wait()
             raise
         guard.add(process.pid)
-        return cls(process, basis, place=place, guard=guard, retry_s=retry_s)
+        return cls(process, basis, place=place.root.name, guard=guard, retry_s=retry_s, narrator=Narrator(place))
 
     @property
     def pid(self) -> int:
@@ -129,8 +138,12 @@ class ClaudeProcess:
         """
         self._tools.offered = tuple(tools)
         self._structured = profile.schema is not None
-        prompt = [profile.system] if profile.system else []
-        first: Frame = {"subtype": "initialize", "systemPrompt": prompt, "sdkMcpServers": [SERVER]}
+        self._is_agent = profile.name == AGENT
+        first: Frame = {"subtype": "initialize", "sdkMcpServers": [SERVER]}
+        if not self._is_agent:
+            first["systemPrompt"] = [profile.system] if profile.system else []
+        elif profile.system:
+            first["appendSystemPrompt"] = profile.system
         if profile.schema is not None:
             first["jsonSchema"] = json.loads(profile.schema)
         requests = [first]
@@ -164,6 +177,7 @@ class ClaudeProcess:
         The results of open calls are given to those calls instead, and the CLI goes on where it stood.
         """
         answered = results_of(content) if self._tools.open else {}
+        parked = self._reader
         wanted = self._tools_for(options)
         must_list = len(wanted) != len(self._tools.offered)
         self._tools.offered = wanted
@@ -173,11 +187,15 @@ class ClaudeProcess:
             tools=self._tools.names if options.tools else frozenset(),
             structured=self._structured,
             answered=frozenset(answered),
-            spent=self._spent if answered else None,
+            spent=parked.spent if parked is not None and answered else None,
+            narrator=self._narrator if self._is_agent else None,
         )
         self._kept = len(self._entries)
         self._emit = emit
         self.last_frame_at = self._loop.time()
+        if not answered.keys() <= self._tools.open:
+            self._give_up("Claude Code no longer waits for the result of a tool call.")
+            return
         self._turn(options)
         say = partial(self._answer, list(answered.values())) if answered else partial(self._say, turn, content)
         if must_list:
@@ -192,21 +210,21 @@ class ClaudeProcess:
         A context that was compacted during the turn cannot be had back here, only from the transcript: False.
         """
         self._emit = None
+        await self._rewinder.halt()
         if self._reader is None or self._reader.turn != turn or self._held_until_listed is not None:
             self._held_until_listed = None
-            return True  # it was never sent
-        if self._reader.continues or self._reader.compacted or not await self._rewind(turn):
+            return self.alive  # it was never sent
+        if self._reader.continues or self._reader.compacted or not await self._rewinder.one(turn):
             return False
         del self._entries[self._kept :]
         return True
 
-    async def rewind(self, turns: Sequence[str]) -> bool:
-        """Take back completed turns, the newest first, that were sent to this process; False when that did not work."""
-        for turn in turns:
-            if not await self._rewind(turn):
-                self.alive = False
-                return False
-        return True
+    async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
+        """Take back completed turns that were sent to this process, the newest first; `taken_back` is told of each.
+
+        False when one could not be, or `undo` came in between.
+        """
+        return await self._rewinder.back(turns, taken_back)
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -277,7 +295,7 @@ class ClaudeProcess:
             self._control.respond(request_id, {"mcp_response": answer})
 
     def _tools_for(self, options: Options) -> tuple[Tool, ...]:
-        return tools_for(options, self._tools.offered, structured=self._structured)
+        return tools_for(options, self._tools.offered, beside=self._structured or self._is_agent)
 
     def _turn(self, options: Options) -> None:
         """Turn the process's knobs, if they are not as this turn wants them."""
@@ -296,6 +314,8 @@ class ClaudeProcess:
         # A grandchild may hold the pipes: what the child itself said has arrived by then.
         await asyncio.wait({reading, errors}, timeout=_PIPES_S)
         self._signal(signal.SIGKILL)
+        if self._is_agent:
+            await asyncio.to_thread(kill_marked, PLACE_VARIABLE, self.place)
         await asyncio.wait({reading, errors}, timeout=_PIPES_S)
         reading.cancel()
         errors.cancel()
@@ -347,8 +367,6 @@ class ClaudeProcess:
                     self._tasks.spawn(self._drop_continuation(reader, target), f"truncate-{reader.turn}")
                 if reader.truncated is not None:
                     self._truncated.set()
-                if reader.over:
-                    self._spent = reader.spent
                 if reader.dirty:
                     self.alive = False
                 return events
@@ -356,7 +374,7 @@ class ClaudeProcess:
 
     async def _drop_continuation(self, reader: TurnReader, target: str) -> None:
         """The answer reached its token limit: end the turn there, without the words the CLI would put in to go on."""
-        clean = await self._rewind(target)
+        clean = await self._rewinder.one(target)
         self.alive = clean
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_UNDO_S):
@@ -365,14 +383,6 @@ class ClaudeProcess:
             self._emit(reader.truncated)
         if not clean or reader.truncated is None:
             self._signal(signal.SIGKILL)
-
-    async def _rewind(self, target: str) -> bool:
-        request = {"subtype": "rewind_conversation", "target_message_uuid": target, "interrupt_if_running": True}
-        try:
-            reply = await self._control.ask(request, _UNDO_S)
-        except (ProcessDied, TimeoutError):
-            return False
-        return reply.get("rewound") is True
 
     def _asked(self, frame: Frame) -> Iterable[TurnEvent]:
         """The CLI asks for a tool; for what is not offered it gets told so, or it would wait for ever."""
@@ -393,8 +403,8 @@ class ClaudeProcess:
             return ()
         return self._reader.called(call)
 
-    def _options_refused(self, why: str) -> None:
-        self._give_up(f"Claude Code refused the options of the turn: {why}")
+    def _request_refused(self, why: str) -> None:
+        self._give_up(f"Claude Code refused the turn's tools or options: {why}")
 
     def _give_up(self, why: str) -> None:
         """What the process says can no longer be followed."""
@@ -403,8 +413,8 @@ class ClaudeProcess:
         self._signal(signal.SIGKILL)
 
 
-async def _create(argv: list[str], env: dict[str, str], cwd: str) -> Child:
+async def _create(argv: list[str], env: dict[str, str], secrets: dict[str, str], cwd: str) -> Child:
     try:
-        return await Child.spawn(argv, env=env, cwd=cwd, limit=LINE_LIMIT)
+        return await Child.spawn(argv, env=env, secrets=secrets, cwd=cwd, limit=LINE_LIMIT)
     except OSError as error:
         raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error

@@ -88,15 +88,16 @@ def _described(tool: Tool) -> Rpc:
     }
 
 
-def tools_for(options: Options, known: tuple[Tool, ...], *, structured: bool) -> tuple[Tool, ...]:
+def tools_for(options: Options, known: tuple[Tool, ...], *, beside: bool) -> tuple[Tool, ...]:
     """The tools that the CLI has to know of for a turn, when it knows of some already.
 
     Those that this turn may not call stay known, because the history may hold calls of them, and are forbidden. But to
-    forbid every tool would forbid the one that makes a structured answer: there they must not be known at all.
+    forbid every tool would forbid those that the CLI has `beside` the client's, an agent's or the one that makes a
+    structured answer: there they must not be known at all.
     """
-    if options.tools and (options.tool_choice.kind != "none" or not structured):
+    if options.tools and (options.tool_choice.kind != "none" or not beside):
         return options.tools
-    return () if structured else known
+    return () if beside else known
 
 
 def stubs(history: Iterable[Message]) -> tuple[Tool, ...]:
@@ -113,7 +114,7 @@ def stubs(history: Iterable[Message]) -> tuple[Tool, ...]:
 def to_cli(block: Block) -> Block:
     """A block of ours as a transcript of the CLI has it."""
     if block.get("internal"):
-        return {key: value for key, value in block.items() if key != "internal"}
+        return {key: value for key, value in block.items() if key not in ("internal", "activity")}
     if block["type"] == "tool_use":
         return {**block, "name": PREFIX + block["name"]}
     return block

@@ -16,7 +16,7 @@ from typing import Any
 
 from claude_code_api.claude.launch import Workplace
 from claude_code_api.claude.tools import to_cli
-from claude_code_api.core.turn import Message
+from claude_code_api.core.turn import Block, Message, Role
 from claude_code_api.runtime.ports import Entry
 
 _HOUSEKEEPING = frozenset({"queue-operation", "last-prompt"})
@@ -57,15 +57,17 @@ def cut_after(place: Workplace, session: str, leaf: str) -> None:
         lines = list(file)
     entries = [_parsed(line) for line in lines]
     last = next(number for number, entry in enumerate(entries) if entry.get("uuid") == leaf)
-    kept = [
-        line
-        for number, line in enumerate(lines)
-        if number <= last or (entries[number] and "uuid" not in entries[number])
-    ]
+    behind = range(last + 1, len(lines))
+    kept = lines[: last + 1] + [lines[at] for at in behind if _holds_on(entries[at])]
     if len(kept) < len(lines):
         written = path.with_suffix(".new")
         written.write_text("".join(kept), encoding="utf-8")
         written.replace(path)
+
+
+def _holds_on(entry: Mapping[str, Any]) -> bool:
+    """Whether it is a note about the whole session, and not on where the conversation stood."""
+    return bool(entry) and "uuid" not in entry and entry.get("type") != "last-prompt"
 
 
 def is_whole(entries: Iterable[Mapping[str, Any]], leaf: str) -> bool:
@@ -93,7 +95,9 @@ def imported(place: Workplace, session: str, history: Sequence[Message], *, mode
     entries: list[Entry] = []
     parent: str | None = None
     for number, message in enumerate(history):
-        line = _entry(message, model=model, number=number)
+        if not (content := _content(message)):
+            continue
+        line = _entry(message.role, content, model=model, number=number)
         line |= {
             "parentUuid": parent,
             "uuid": str(uuid.uuid4()),
@@ -135,9 +139,14 @@ def mirrored(frame: Mapping[str, Any], session: str) -> list[Entry]:
     return [Entry(subpath, line) for line in frame["entries"] if line.get("type") not in _HOUSEKEEPING]
 
 
-def _entry(message: Message, *, model: str, number: int) -> dict[str, Any]:
-    content = [to_cli(block) for block in message.content]
-    if message.role == "user":
+def _content(message: Message) -> list[Block]:
+    """A message's blocks, without what the CLI said to the model: that was about a context which is gone."""
+    kept = [block for block in message.content if not (block.get("internal") and block["type"] == "text")]
+    return [to_cli(block) for block in kept]
+
+
+def _entry(role: Role, content: list[Block], *, model: str, number: int) -> dict[str, Any]:
+    if role == "user":
         return {"type": "user", "message": {"role": "user", "content": content}}
     reply = {
         "id": f"msg_imported_{number}",

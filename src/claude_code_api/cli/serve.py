@@ -77,6 +77,7 @@ def _run(
 
     prepare_data(settings, offline=offline is not None)
     app = create_app(settings, environ=os.environ, offline=offline, exposed=exposed)
+    _tell_of_agents(settings, offline=offline is not None)
     _banner(address, offline=offline is not None)
     grace = settings.server.shutdown_grace_seconds
     server = _Server(
@@ -118,12 +119,30 @@ def _banner(address: str, *, offline: bool) -> None:
     )
 
 
-def _require_keys(settings: Settings, *, offline: bool) -> None:
-    """Raises ConfigError when there are no API keys: other machines could reach the server."""
+def _tell_of_agents(settings: Settings, *, offline: bool) -> None:
+    """Say what it means that the profile agent is open, where it is."""
+    has_keys = _has_keys(settings, offline=offline)
+    if has_keys and not settings.agent.allow_unsandboxed:
+        return
+    who = "whoever has an API key" if has_keys else "whoever uses this machine"
+    _console.print(
+        f"Models named agent/... are open to {who}: they run commands and change files here without asking, with the "
+        "rights of this server, and without a sandbox.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _has_keys(settings: Settings, *, offline: bool) -> bool:
     from claude_code_api.store.database import FILE_NAME
     from claude_code_api.store.keys import stored
 
-    if not stored(settings.home(offline=offline) / FILE_NAME):
+    return bool(stored(settings.home(offline=offline) / FILE_NAME))
+
+
+def _require_keys(settings: Settings, *, offline: bool) -> None:
+    """Raises ConfigError when there are no API keys: other machines could reach the server."""
+    if not _has_keys(settings, offline=offline):
         raise ConfigError(
             f"[server] host: {settings.server.host} can be reached from other machines, and anybody who reaches the "
             "server can spend your credentials. Make an API key first: `claude-code-api keys create --name NAME"

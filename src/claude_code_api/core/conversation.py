@@ -40,6 +40,22 @@ def same_history(held: Sequence[Message], sent: Sequence[Message]) -> bool:
     return all(one is not None and other is not None and _same(one, other) for one, other in pairs)
 
 
+def as_seen(history: Sequence[Message]) -> list[Message]:
+    """The history as a client sees it: without what is `internal`, and without thinking."""
+    shown = (
+        Message(
+            message.role,
+            tuple(
+                block
+                for block in message.content
+                if not block.get("internal") and block.get("type") not in ("thinking", "redacted_thinking")
+            ),
+        )
+        for message in history
+    )
+    return [message for message in shown if message.content]
+
+
 def same_beginning(held: Sequence[Message], lengths: Iterable[int], sent: Sequence[Message]) -> int | None:
     """The first of the `lengths` at which what is held so far is the history that the client sent; None: none is."""
     counts = [0, *_counted(held)]

@@ -35,6 +35,7 @@ class StopReason(StrEnum):
     DRAINED = "drained"
     DELETED = "deleted"
     DIRTY = "dirty"
+    REWOUND = "rewound"
 
 
 # Events
@@ -88,14 +89,21 @@ class TurnBroken:
 
 @dataclass(frozen=True, slots=True)
 class TurnUndone:
-    """The process's context is again what it was before the current turn."""
+    """The process's context is again what it was before the current turn, or what a rewind asked for."""
 
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class UndoFailed:
-    """The traces of the current turn could not be removed from the live process."""
+    """What had to go could not be removed from the live process's context."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUnfit:
+    """The process cannot be brought to where the current turn begins; the turn was not sent."""
 
     epoch: int
 
@@ -112,6 +120,13 @@ class StartFailed:
     """The process could not be started or did not become ready; it is reaped."""
 
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class RewindWanted:
+    """Somebody wants the last completed turns taken back; only between turns."""
+
+    turns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +156,8 @@ Event: TypeAlias = (
     | TurnBroken
     | TurnUndone
     | UndoFailed
+    | RewindWanted
+    | ProcessUnfit
     | ProcessExited
     | StartFailed
     | StopWanted
@@ -188,6 +205,13 @@ class UndoTurn:
 
 
 @dataclass(frozen=True, slots=True)
+class GoBack:
+    """Take completed turns back, in the store and on the process; answered by TurnUndone or UndoFailed."""
+
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopProcess:
     """Stop the process, politely: it flushes its transcript first."""
 
@@ -208,5 +232,14 @@ class Forget:
 
 
 Effect: TypeAlias = (
-    AcquireSlot | CancelAcquire | ReleaseSlot | StartProcess | SendTurn | UndoTurn | StopProcess | RefuseTurn | Forget
+    AcquireSlot
+    | CancelAcquire
+    | ReleaseSlot
+    | StartProcess
+    | SendTurn
+    | UndoTurn
+    | GoBack
+    | StopProcess
+    | RefuseTurn
+    | Forget
 )

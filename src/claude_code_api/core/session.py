@@ -21,7 +21,8 @@ class State(StrEnum):
     """Where a session is: QUEUED waits for a process slot, the states of `WITH_PROCESS` hold one.
 
     PARKED is IDLE with tool calls open: the process stands still in the middle of its work until the client's results
-    come. Nothing is lost when it is stopped: the calls are part of the conversation.
+    come. Nothing is lost when it is stopped: the calls are part of the conversation. REWINDING takes completed turns
+    back, with its process; what comes meanwhile waits.
     """
 
     NEW = "new"
@@ -31,6 +32,7 @@ class State(StrEnum):
     INTERRUPTING = "interrupting"
     IDLE = "idle"
     PARKED = "parked"
+    REWINDING = "rewinding"
     STOPPING = "stopping"
     HIBERNATED = "hibernated"
     FAILED = "failed"
@@ -42,7 +44,13 @@ RESTING = frozenset({State.NEW, State.HIBERNATED, State.FAILED})
 BETWEEN_TURNS = frozenset({State.IDLE, State.PARKED})
 """With a process that nothing is asked of."""
 
-WITH_PROCESS = BETWEEN_TURNS | {State.STARTING, State.BUSY, State.INTERRUPTING, State.STOPPING, State.CLOSING}
+WITH_PROCESS = BETWEEN_TURNS | {
+    *(State.STARTING, State.BUSY, State.INTERRUPTING),
+    *(State.REWINDING, State.STOPPING, State.CLOSING),
+}
+_WITHOUT_TURN = frozenset({State.STARTING, State.REWINDING, State.STOPPING})
+"""The next turn is current at once, although it has to wait."""
+
 _OPEN = frozenset(State) - {State.CLOSED, State.CLOSING}
 
 
@@ -175,14 +183,14 @@ def _first_turn(session: Session, event: Event) -> list[Effect]:
 
 
 @_on(
-    frozenset({State.QUEUED, State.STARTING, State.BUSY, State.INTERRUPTING, State.STOPPING}),
+    _WITHOUT_TURN | {State.QUEUED, State.BUSY, State.INTERRUPTING},
     ev.TurnRequested,
 )
 def _turn_waits(session: Session, event: Event) -> list[Effect]:
     assert isinstance(event, ev.TurnRequested)
     if session.draining:
         return [ev.RefuseTurn(event.turn, Refusal.DRAINING)]
-    if session.current is None and session.state in {State.STARTING, State.STOPPING}:
+    if session.current is None and session.state in _WITHOUT_TURN:
         session.current = event.turn
     elif len(session.waiting) >= session.max_waiting:
         return [ev.RefuseTurn(event.turn, Refusal.QUEUE_FULL)]
@@ -262,7 +270,7 @@ def _process_lost(session: Session, event: Event) -> list[Effect]:
     return effects + session.settle_without_process(State.FAILED)
 
 
-@_on(BETWEEN_TURNS | {State.STOPPING}, ev.ProcessExited)
+@_on(BETWEEN_TURNS | {State.REWINDING, State.STOPPING}, ev.ProcessExited)
 def _process_gone(session: Session, event: Event) -> list[Effect]:
     return [ev.ReleaseSlot(), *session.settle_without_process(session.rest())]
 
@@ -285,8 +293,8 @@ def _closed(session: Session, event: Event) -> list[Effect]:
 
 
 @_on(frozenset({State.STOPPING, State.CLOSING}), ev.ProcessReady, ev.TurnFinished, ev.TurnBroken)
-@_on(frozenset({State.STOPPING, State.CLOSING}), ev.TurnUndone, ev.UndoFailed)
-@_on(State.INTERRUPTING, ev.TurnFinished, ev.TurnBroken)
+@_on(frozenset({State.STOPPING, State.CLOSING}), ev.TurnUndone, ev.UndoFailed, ev.ProcessUnfit)
+@_on(State.INTERRUPTING, ev.TurnFinished, ev.TurnBroken, ev.ProcessUnfit)
 def _too_late(session: Session, event: Event) -> list[Effect]:
     return []
 
@@ -310,6 +318,11 @@ def _broken(session: Session, event: Event) -> list[Effect]:
     return [ev.UndoTurn(session.current)]
 
 
+@_on(State.BUSY, ev.ProcessUnfit)
+def _unfit(session: Session, event: Event) -> list[Effect]:
+    return session.stop(StopReason.DIRTY)
+
+
 @_on(State.INTERRUPTING, ev.TurnUndone)
 def _undone(session: Session, event: Event) -> list[Effect]:
     session.current = None
@@ -320,6 +333,26 @@ def _undone(session: Session, event: Event) -> list[Effect]:
 def _undo_failed(session: Session, event: Event) -> list[Effect]:
     session.take_next()
     return session.stop(StopReason.DIRTY)
+
+
+# Turns are taken back
+
+
+@_on(BETWEEN_TURNS, ev.RewindWanted)
+def _rewind(session: Session, event: Event) -> list[Effect]:
+    assert isinstance(event, ev.RewindWanted)
+    session.state = State.REWINDING
+    return [ev.GoBack(event.turns)]
+
+
+@_on(State.REWINDING, ev.TurnUndone)
+def _rewound(session: Session, event: Event) -> list[Effect]:
+    return session.settle_with_process(used=False)
+
+
+@_on(State.REWINDING, ev.UndoFailed)
+def _rewound_without_process(session: Session, event: Event) -> list[Effect]:
+    return session.stop(StopReason.REWOUND)
 
 
 # Somebody wants the process gone

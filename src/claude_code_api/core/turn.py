@@ -17,7 +17,7 @@ Block: TypeAlias = dict[str, Any]
 """One content block, Messages API shape: `{"type": "text", "text": ...}` and so on.
 
 Tools go by the names that the client gave them. What the client never saw, the agent's own tool calls and their
-results, carries `"internal": True`.
+results, carries `"internal": True`, and as `"activity"` the line that tells of it, if there is one.
 """
 
 
@@ -179,6 +179,13 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What the agent does with a tool of its own, as one readable line: a call, or that one failed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRestarted:
     """The model's stream broke and the CLI asks again: what came since the last complete message is void."""
 
@@ -197,8 +204,8 @@ class TurnCompleted:
     `stop_reason` is the Messages API's: with `tool_use` the calls of the last message wait for the client's results;
     with `refusal` the model declined to meet the schema, and says why in its text. `messages` is what the conversation
     gained after the user's message (assistant messages, tool results between them); `leaf` names its last entry in the
-    CLI's transcript, None when the transcript does not hold the turn as it is told here. `compacted`: what came before
-    is now a summary to the model, and this turn and those before it cannot be taken back.
+    CLI's transcript, None when the transcript does not hold the turn as it is told here. `compacted`: the model's
+    context was replaced by a summary on the way.
     """
 
     stop_reason: str
@@ -223,6 +230,7 @@ TurnEvent: TypeAlias = (
     | ThinkingDelta
     | ToolCallStarted
     | ToolCallDelta
+    | Activity
     | AnswerRestarted
     | TurnCompleted
     | TurnFailed

@@ -28,12 +28,12 @@ from claude_code_api.core.turn import (
     TurnFailed,
     TurnStarted,
 )
-from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, ProcessDied, TurnCancelled
+from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, TurnCancelled
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.own_process import OwnProcess
 from claude_code_api.runtime.ports import Agent, StoredConversation
 from claude_code_api.runtime.record import Record
-from claude_code_api.runtime.refusals import defect, own_error, refusal_error
+from claude_code_api.runtime.refusals import defect, own_error, refusal_error, too_few
 from claude_code_api.runtime.standing import Standing, content_of, needs
 from claude_code_api.runtime.watchdog import watch
 
@@ -55,6 +55,8 @@ class Actor:
         self.record = Record(*address) if stored is None else Record.of(stored)
         self.idle_since = asyncio.get_running_loop().time()
         self.closed = asyncio.Event()
+        self.undone = asyncio.Event()
+        self.undone.set()
         self._host = host
         self._session = Session(fits=self._fits, interactive=interactive, max_waiting=max_waiting)
         self._mailbox: deque[ev.Event] = deque()
@@ -84,6 +86,12 @@ class Actor:
         return self._process.pid
 
     @property
+    def profile(self) -> str:
+        """The kind of session that it is, or, without a process, was."""
+        standing = self._process.standing
+        return self.record.profile if standing is None else standing.profile.name
+
+    @property
     def resting(self) -> bool:
         """Nothing is under way: what there is to know is in the store."""
         return self.state in RESTING and not self._mailbox and not self._pending
@@ -103,13 +111,18 @@ class Actor:
         """Turns that wait for their predecessor."""
         return len(self._session.waiting)
 
+    @property
+    def current(self) -> str | None:
+        """The turn that runs, or is the next to run."""
+        return self._session.current
+
     def request(self, turn: Turn) -> None:
         """Take a turn; everything else about it comes through its stream."""
         if self.at_rest and turn.input.history is None:
             try:
                 content_of(turn.input.new, self.record.history)
             except InvalidRequest as error:
-                turn.stream.put(TurnFailed(error))
+                self._put(turn, TurnFailed(error))
                 self._host.changed(self)
                 return
         self._pending[turn.id] = turn
@@ -117,8 +130,7 @@ class Actor:
 
     def cut(self, turn_id: str, error: GatewayError | None = None) -> None:
         """End a turn now; its reader gets `error`. A turn that is over is left alone, and so is a complete answer."""
-        is_complete = self._process.committing is not None and turn_id == self._session.current
-        if turn_id in self._pending and not is_complete:
+        if self._can_be_cut(turn_id):
             self._cut_errors[turn_id] = error or TurnCancelled("The turn was interrupted.")
             self.post(ev.TurnCut(turn_id))
 
@@ -126,6 +138,33 @@ class Actor:
         """End the turn that runs, if one does."""
         if self._session.current is not None:
             self.cut(self._session.current, error)
+
+    def interrupt(self) -> bool:
+        """End the turn that runs, also while its process starts; False when none does, or its answer is complete.
+
+        `undone` is set when the live context is without it.
+        """
+        current = self._session.current
+        if current is None or not self._can_be_cut(current):
+            return False
+        self._process.tell("turn_interrupted", turn=current)
+        self.cut(current)
+        return True
+
+    def _can_be_cut(self, turn_id: str) -> bool:
+        is_complete = self.state is State.BUSY and self._process.committing is not None
+        return turn_id in self._pending and not (is_complete and turn_id == self._session.current)
+
+    def rewind(self, turns: int) -> asyncio.Task[None]:
+        """Take back the last completed turns; only between turns.
+
+        The task raises InvalidRequest when there are fewer, ConversationDeleted, ConversationMoved or StoreUnavailable:
+        the conversation is as it was then.
+        """
+        assert self.state in BETWEEN_TURNS
+        self.post(ev.RewindWanted(turns))
+        assert self._process.committing is not None
+        return self._process.committing
 
     def post(self, event: ev.Event) -> None:
         """Handle an event, and those that it causes, in order."""
@@ -173,6 +212,9 @@ class Actor:
         if self.state is not before:
             if self.state in BETWEEN_TURNS:
                 self.idle_since = asyncio.get_running_loop().time()
+            (self.undone.clear if self.state is State.INTERRUPTING else self.undone.set)()
+            if self.state is not State.CLOSED:  # that is told when its rows are gone, too
+                self._host.feeds.state(self.record.address, self.state.value, self._session.current)
             self._host.changed(self)
         if isinstance(event, ev.ProcessExited) and before not in {State.STOPPING, State.CLOSING}:
             self._host.stats.counts["crashed"] += 1
@@ -198,6 +240,9 @@ class Actor:
                 agent = self._process.agent
                 assert agent is not None
                 self._host.tasks.spawn(self._undo(agent, effect.turn, self._session.epoch), f"undo-{effect.turn}")
+            case ev.GoBack():
+                going = self._go_back(effect.turns, self._session.epoch)
+                self._process.committing = self._host.tasks.spawn(going, f"rewind-{self.key}")
             case ev.StopProcess():
                 self._stop(effect.reason)
             case ev.RefuseTurn():
@@ -222,7 +267,7 @@ class Actor:
         if turn.start is StartKind.LIVE:
             self._host.stats.counts["reused"] += 1
             self._process.tell("session_reused", request_id=turn.mark.request_id)
-        turn.stream.put(TurnStarted(turn.start))
+        self._put(turn, TurnStarted(turn.start))
         try:
             content = content_of(turn.input.new, standing.after(back))
         except InvalidRequest as error:
@@ -246,19 +291,20 @@ class Actor:
 
     async def _run(self, turn: Turn, agent: Agent, standing: Standing, back: list[str], epoch: int) -> None:
         """Record the turn, send it, and watch over it. `back` are turns to take back first."""
-        context = standing.after(back)
+        if back and not await agent.rewind(back, standing.taken_back):
+            if turn.id in self._pending and epoch == self._session.epoch:
+                self.post(ev.ProcessUnfit(epoch))
+            return
+        if turn.id not in self._pending or epoch != self._session.epoch:
+            return
+        context = standing.context
         began = self.record.began(turn, agent, epoch=epoch, context=context)
         await self._host.store.begin(began)
         if turn.id not in self._pending or epoch != self._session.epoch:
             return
-        standing.go_back(back)
-        if back and not await agent.rewind(back):
-            raise ProcessDied("The conversation could not be taken back; send the request again.", retry_after=1)
-        if turn.id not in self._pending or epoch != self._session.epoch:
-            return
-        if not self._session.parked:
-            standing.marks.append((turn.id, len(standing.context)))
         asked = turn.input
+        if not self._session.parked:
+            standing.sent(turn.id, asked.new.content)
         agent.send(turn.id, asked.new.content, asked.options, lambda event: self._emitted(turn, epoch, event))
         overdue = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
         if overdue is not None:
@@ -282,7 +328,7 @@ class Actor:
             if turn.first_token_at is None and not isinstance(event, AnswerStarted):
                 turn.first_token_at = now
                 self._host.stats.first_token(turn.start, now - turn.requested_at)
-            turn.stream.put(event)
+            self._put(turn, event)
 
     async def _commit(self, turn: Turn, epoch: int, event: TurnCompleted) -> None:
         """Store the answer, and only then tell the client that it is complete."""
@@ -292,7 +338,15 @@ class Actor:
         assert standing is not None
         process.account(agent)
         history = [*standing.context, turn.input.new, *event.messages]
-        done = self.record.completed(turn, event, agent, epoch=epoch, profile=standing.profile, history=history)
+        done = self.record.completed(
+            turn,
+            event,
+            agent,
+            epoch=epoch,
+            profile=standing.profile,
+            is_fork=standing.context is not self.record.history,
+            history=history,
+        )
         if not await self._host.store.complete(done):
             raise ConversationDeleted("The conversation was deleted.")
         process.committing = None
@@ -304,7 +358,7 @@ class Actor:
         self.record.apply(done, turn, history)
         self._host.stats.counts["turns"] += 1
         self._host.stats.turn(turn.start, asyncio.get_running_loop().time() - turn.requested_at)
-        self._end(turn, event)
+        self._end(turn, event, cost_usd=done.cost_usd)
         self.post(ev.TurnFinished(epoch, parked=event.stop_reason == "tool_use"))
         if not agent.alive:
             self.post(ev.StopWanted(StopReason.DIRTY))
@@ -315,8 +369,27 @@ class Actor:
         if not clean:
             self._process.tell("turn_not_undone", turn=turn_id)
         elif self._process.standing is not None:
-            self._process.standing.undone(turn_id)
+            self._process.standing.taken_back(turn_id)
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
+
+    async def _go_back(self, turns: int, epoch: int) -> None:
+        """In the store first: what is not there any more is in no history, whatever becomes of the process."""
+        outcome: ev.Event = ev.TurnUndone(epoch)
+        try:
+            rewound = await self._host.store.rewind(self.key, turns, epoch=epoch)
+            if rewound is None:
+                raise too_few(turns)
+            outcome = ev.UndoFailed(epoch)
+            self.record.went_back(self._host.aftermath.brought_up(rewound.left))
+            self._host.feeds.rewound(self.record.address, turns)
+            in_place = not self._session.parked and await self._process.go_back(rewound.first_turn)
+            self._host.stats.counts["rewound"] += 1
+            self._process.tell("session_rewound", turns=turns, in_place=in_place)
+            if in_place:
+                outcome = ev.TurnUndone(epoch)
+        finally:
+            self._process.committing = None
+            self.post(outcome)
 
     def _stop(self, reason: StopReason) -> None:
         name = _COUNTED.get(reason)
@@ -324,7 +397,8 @@ class Actor:
             self._host.stats.counts[name] += 1
         self._process.tell(f"session_{name or 'stopping'}", reason=reason.value)
         # A parked process would wait for its calls; all that matters of it is stored.
-        self._process.stop(flush=reason not in {StopReason.DELETED, StopReason.DIRTY} and not self._session.parked)
+        useless = reason in {StopReason.DELETED, StopReason.DIRTY, StopReason.REWOUND}
+        self._process.stop(flush=not useless and not self._session.parked)
 
     def _refuse(self, turn_id: str, why: Refusal) -> None:
         turn = self._pending[turn_id]
@@ -338,10 +412,15 @@ class Actor:
             self._host.aftermath.ended(turn.id, error_code=error.code)
         self._end(turn, TurnFailed(error))
 
-    def _end(self, turn: Turn, event: TurnEvent) -> None:
+    def _end(self, turn: Turn, event: TurnEvent, *, cost_usd: float = 0.0) -> None:
         self._pending.pop(turn.id, None)
         self._cut_errors.pop(turn.id, None)
+        self._put(turn, event, cost_usd=cost_usd)
+
+    def _put(self, turn: Turn, event: TurnEvent, *, cost_usd: float = 0.0) -> None:
+        """Tell the turn's readers, and those who watch the conversation."""
         turn.stream.put(event)
+        self._host.feeds.turn(self.record.address, turn.id, turn.mark.request_id, event, cost_usd)
 
 
 _COUNTED = {

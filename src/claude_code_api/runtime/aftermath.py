@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
 from claude_code_api.errors import StoreUnavailable
-from claude_code_api.runtime.ports import Store
+from claude_code_api.runtime.ports import Store, StoredConversation
 from claude_code_api.runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,12 @@ class Aftermath:
     def is_delivered(self, turn_id: str) -> bool:
         """Whether an answer is known to have arrived although the store does not say so yet."""
         return turn_id in self._delivered.waiting
+
+    def brought_up(self, stored: StoredConversation) -> StoredConversation:
+        """What is stored, with what is known and not written yet: that its last answer has arrived."""
+        if stored.unread is not None and self.is_delivered(stored.unread.turn_id):
+            return replace(stored, unread=None)
+        return stored
 
     def close(self) -> None:
         """Try once more what is left, and no longer."""

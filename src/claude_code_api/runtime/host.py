@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from claude_code_api.core.turn import StartKind, TurnInput
 from claude_code_api.runtime.aftermath import Aftermath
+from claude_code_api.runtime.feed import Feeds
 from claude_code_api.runtime.ports import AgentLauncher, Store
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.stream import TurnStream
@@ -23,6 +24,7 @@ class Host(Protocol):
     """What an actor needs of the manager."""
 
     aftermath: Aftermath
+    feeds: Feeds
     launcher: AgentLauncher
     limits: Limits
     stats: Stats

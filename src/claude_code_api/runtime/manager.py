@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import time
 import uuid
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import structlog
 
@@ -20,13 +21,20 @@ from claude_code_api.core.events import StopReason
 from claude_code_api.core.identity import Address
 from claude_code_api.core.session import BETWEEN_TURNS, WITH_PROCESS, State
 from claude_code_api.core.turn import TurnInput
-from claude_code_api.errors import ConversationInUse, ConversationNotFound, ShuttingDown
+from claude_code_api.errors import (
+    ConversationInUse,
+    ConversationNotFound,
+    ShuttingDown,
+)
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.aftermath import Aftermath
 from claude_code_api.runtime.answers import Answers
+from claude_code_api.runtime.feed import Feeds, Watch
 from claude_code_api.runtime.host import RequestMark, Turn
 from claude_code_api.runtime.ports import AgentLauncher, Store, StoredConversation
 from claude_code_api.runtime.record import Record
+from claude_code_api.runtime.refusals import not_found
+from claude_code_api.runtime.revisions import Revisions
 from claude_code_api.runtime.slots import Slots
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.tasks import Tasks
@@ -67,6 +75,7 @@ class SessionManager:
         self.limits = limits
         self.stats = Stats()
         self.tasks = Tasks()
+        self.feeds = Feeds()
         self.aftermath = Aftermath(store, self.tasks)
         self._answers = Answers(store, self.tasks, self._note_delivered)
         self._placed: dict[Address, Running] = {}
@@ -80,7 +89,8 @@ class SessionManager:
             max_waiting=settings.max_waiting,
             wait_s=settings.slot_wait_s,
         )
-        self._deleting: dict[Address, asyncio.Event] = {}
+        self._changing: dict[Address, asyncio.Event] = {}
+        self.revisions = Revisions(self)
         self._draining = False
         self._quiet = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -166,7 +176,8 @@ class SessionManager:
             found = await self.store.find(tenant, held, system=turn_input.system or "")
             if found is not None:
                 actor = await self._find_or_make(Address(tenant, found))
-                if actor.at_rest and lineage(actor.record.history) == held:
+                record = actor.record
+                if actor.at_rest and (record.lineage or lineage(record.history)) == held:
                     return actor
                 self.changed(actor)  # somebody else was faster: what it holds or does now is theirs
         if conversation_id is None:
@@ -193,8 +204,7 @@ class SessionManager:
         return self._actor_at(address, stored)
 
     def _actor_at(self, address: Address, stored: StoredConversation | None) -> Actor:
-        if self._draining:
-            raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
+        self.check_open()
         actor = self._actors.get(address)
         if actor is None:
             actor = Actor(
@@ -209,14 +219,23 @@ class SessionManager:
         return actor
 
     async def _load(self, address: Address) -> StoredConversation | None:
-        """What is stored, once no deletion is under way: one that begins meanwhile makes what was read stale."""
-        while True:
-            stored = await self.store.load(*address)
-            if (deletion := self._deleting.get(address)) is None:
-                if stored is not None and stored.unread and self.aftermath.is_delivered(stored.unread.turn_id):
-                    return replace(stored, unread=None)
-                return stored
-            await deletion.wait()
+        """What is stored. What is read while it changes is stale: neither begins before the other has ended."""
+        while (change := self._changing.get(address)) is not None:
+            await change.wait()
+        stored = await self.store.load(*address)
+        return None if stored is None else self.aftermath.brought_up(stored)
+
+    @contextlib.asynccontextmanager
+    async def change(self, address: Address) -> AsyncIterator[None]:
+        """Change what is stored of a conversation, one at a time. Whoever is about to load it waits."""
+        while (other := self._changing.get(address) or self._loading.get(address)) is not None:
+            await other.wait()
+        self._changing[address] = done = asyncio.Event()
+        try:
+            yield
+        finally:
+            del self._changing[address]
+            done.set()
 
     async def get(self, address: Address) -> SessionView:
         """Describe a conversation. Raises ConversationNotFound or StoreUnavailable."""
@@ -225,7 +244,7 @@ class SessionManager:
             return view_of_actor(actor)
         stored = await self.store.summary(*address)
         if stored is None:
-            raise _not_found(address)
+            raise not_found(address)
         return view_of_stored(stored)
 
     async def page(self, tenant: str, *, after: str | None, limit: int) -> list[SessionView]:
@@ -259,16 +278,28 @@ class SessionManager:
             await actor.released.wait()
         return await self.get(address)
 
+    async def watch(self, address: Address, last: int | None) -> Watch:
+        """Watch what happens on a conversation, from now on or from behind the happening `last`. Close it when done.
+
+        Raises ConversationNotFound, ShuttingDown or StoreUnavailable.
+        """
+        self.check_open()
+        with contextlib.ExitStack() as undo:
+            watch = self.feeds.watch(address, last)  # before it is looked for: a deletion meanwhile is told then
+            undo.callback(watch.close)
+            view = await self.get(address)
+            actor = self._actors.get(address)
+            watch.begin(view.state, None if actor is None else actor.current)
+            undo.pop_all()
+        return watch
+
     async def delete(self, address: Address, *, unless_used_since: float | None = None) -> None:
         """Forget a conversation; returns when its process is gone, and its rows and files.
 
         The id is free then. With `unless_used_since`, one that was used later or is at work is left alone.
         Raises ConversationNotFound or StoreUnavailable.
         """
-        while (other := self._deleting.get(address)) is not None:
-            await other.wait()
-        self._deleting[address] = done = asyncio.Event()
-        try:
+        async with self.change(address):
             stored = await self.store.summary(*address)
             actor = self._actors.get(address)
             if unless_used_since is not None and (
@@ -279,7 +310,7 @@ class SessionManager:
             self._actors.pop(address, None)
             record = actor.record if actor is not None else Record.of(stored) if stored is not None else None
             if record is None:
-                raise _not_found(address)
+                raise not_found(address)
             log.info("session_deleted", **address._asdict(), pid=actor.pid if actor else None)
             self.stats.counts["deleted"] += 1
             if actor is not None:
@@ -288,9 +319,7 @@ class SessionManager:
             await self.store.delete(record.key)
             if record.place is not None:
                 await asyncio.to_thread(self.launcher.forget, record.place)
-        finally:
-            del self._deleting[address]
-            done.set()
+            self.feeds.deleted(address)
 
     async def delete_unused(self, moment: float) -> None:
         """Delete the conversations of all tenants that were last used before then, but for those that are at work."""
@@ -300,6 +329,17 @@ class SessionManager:
             for address in found:
                 with contextlib.suppress(ConversationNotFound):
                     await self.delete(address, unless_used_since=moment)
+
+    # For revisions
+
+    def check_open(self) -> None:
+        """Raise ShuttingDown when the server drains."""
+        if self._draining:
+            raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
+
+    def live(self, address: Address) -> Actor | None:
+        """The conversation, when it is in memory."""
+        return self._actors.get(address)
 
     # For /stats
 
@@ -371,6 +411,7 @@ class SessionManager:
             self._draining = True
             log.info("draining", processes=self.slots.held)
             self.slots.close()
+            self.feeds.close()
             for actor in self._live():
                 actor.post(ev.Drained())
             self._note_quiet()
@@ -398,7 +439,3 @@ class SessionManager:
         await self._quiet.wait()
         self.aftermath.close()
         await self.tasks.drain()
-
-
-def _not_found(address: Address) -> ConversationNotFound:
-    return ConversationNotFound(f"There is no conversation {address.conversation_id!r}.", param="conversation_id")

@@ -1,4 +1,4 @@
-"""Processes that an earlier server on the same data left running: only when it was killed together with its guard.
+"""Processes that were left running: by an agent's process, or by an earlier server that was killed with its guard.
 
 Owns the file that names the server on the data. A clean end removes it: then the next start has nobody to look for, and
 need not read the environment of every process of the machine.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -24,12 +25,7 @@ def stop_orphans(record: Path, *, variable: str, instance: str) -> int:
     that server is gone; and its mark is a random id, which nothing else carries. A full disk is logged.
     """
     earlier = record.read_text().strip() if record.exists() else ""
-    stopped = 0
-    for process in psutil.process_iter() if earlier else ():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(variable) == earlier:
-                os.kill(process.pid, signal.SIGKILL)
-                stopped += 1
+    stopped = kill_marked(variable, earlier) if earlier else 0
     try:
         record.write_text(instance)
     except OSError as error:
@@ -39,6 +35,29 @@ def stop_orphans(record: Path, *, variable: str, instance: str) -> int:
             consequence="should this server be killed together with its guard, the next one cannot stop its children",
         )
     return stopped
+
+
+def kill_marked(variable: str, value: str) -> int:
+    """Kill every process with this variable in its environment, wherever it hangs in the tree; return how many.
+
+    Reads the environment of every process of the machine: not for the event loop.
+    """
+    killed: set[int] = set()
+    while True:
+        found = set(_marked(variable, value)) - killed
+        for pid in found:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= found
+        if not found:
+            return len(killed)
+
+
+def _marked(variable: str, value: str) -> Iterator[int]:
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(variable) == value:
+                yield process.pid
 
 
 def note_clean_end(record: Path) -> None:

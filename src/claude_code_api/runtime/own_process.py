@@ -65,7 +65,7 @@ class OwnProcess:
         if not resumable:
             self._kind = StartKind.COLD
         else:
-            self._kind = StartKind.RESUMED if own_history else StartKind.FORKED
+            self._kind = StartKind.RESUMED if own_history and not self._record.is_copy else StartKind.FORKED
         launch = Launch(
             self._record.place,
             profile,
@@ -77,6 +77,20 @@ class OwnProcess:
         self._epoch, self._unwanted = epoch, False
         self._starting = self._host.tasks.spawn(self._host.launcher.start(launch), f"start-{self._record.key}")
         self._starting.add_done_callback(self._started)
+
+    async def go_back(self, turn: str) -> bool:
+        """Take the live context back to where this turn was sent, if that is what the record holds now.
+
+        False when there is no way, or it failed: the process is of no use any more.
+        """
+        agent, standing = self.agent, self.standing
+        if agent is None or standing is None or not agent.alive:
+            return False
+        back = standing.way_back_before(turn, len(self._record.history))
+        if back is None or not await agent.rewind(back, standing.taken_back):
+            return False
+        self._record.history = standing.context
+        return True
 
     def stop(self, *, flush: bool) -> None:
         """Stop it, or its start; answered with ProcessExited or StartFailed."""

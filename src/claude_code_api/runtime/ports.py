@@ -119,8 +119,11 @@ class Agent(Protocol):
         """
         ...
 
-    async def rewind(self, turns: Sequence[str]) -> bool:
-        """Take back completed turns that were sent to this process, the newest first; False when that did not work."""
+    async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
+        """Take back completed turns that were sent to this process, the newest first; `taken_back` is told of each.
+
+        False when one could not be, or `undo` came in between.
+        """
         ...
 
     @property
@@ -204,6 +207,7 @@ class StoredConversation:
     binding: Binding | None
     system: str
     model: str
+    profile: str
     turns: int
     usage: Usage
     cost_usd: float
@@ -257,7 +261,8 @@ class BeganTurn:
 class CompletedTurn:
     """A turn that was answered, and where its conversation can be resumed from now on.
 
-    `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed.
+    `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed; `is_fork`
+    that it replaced the history before it.
     `lineage` identifies the history that the conversation holds now, None when nobody may find it that way; `entries`
     is what its transcript gained.
     """
@@ -269,20 +274,77 @@ class CompletedTurn:
     output: tuple[Message, ...]
     stop_reason: str
     model: str
+    profile: str
     system: str
     usage: Usage
     cost_usd: float
     binding: Binding | None
     is_new_session: bool
+    is_fork: bool
     lineage: str | None
     entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A conversation to be made of the first `turns` turns of another; None: of all.
+
+    `source` and `key` are internal ids, `place` is a directory's name that nobody has.
+    """
+
+    source: str
+    turns: int | None
+    key: str
+    conversation_id: str
+    place: str
+    created_at: float
+
+
+class ForkResult(StrEnum):
+    """What became of a fork; nothing is written unless it is done."""
+
+    DONE = "done"
+    NO_SOURCE = "no_source"
+    ID_TAKEN = "id_taken"
+    TOO_FEW_TURNS = "too_few_turns"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A completed turn. Times are in Unix seconds."""
+
+    turn_id: str
+    created_at: float
+    finished_at: float
+    model: str
+    stop_reason: str
+    input: Message
+    output: tuple[Message, ...]
+    usage: Usage
+    cost_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurns:
+    """A page of them. `base` is what the history begins with, before its first turn; only on the first page."""
+
+    base: tuple[Message, ...]
+    turns: tuple[StoredTurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """What is left of a conversation that went back; `first_turn` is the oldest one that was taken back."""
+
+    left: StoredConversation
+    first_turn: str
 
 
 class Store(Protocol):
     """What survives a restart. Every method is one transaction. All raise errors.StoreUnavailable."""
 
     async def load(self, tenant: str, conversation_id: str) -> StoredConversation | None:
-        """A conversation that has a completed turn, with its history."""
+        """A conversation that is kept, with its history. Kept are those that had a completed turn, and forks."""
         ...
 
     async def summary(self, tenant: str, conversation_id: str) -> StoredConversation | None:
@@ -290,14 +352,14 @@ class Store(Protocol):
         ...
 
     async def page(self, tenant: str, *, before: tuple[float, str] | None, limit: int) -> list[StoredConversation]:
-        """Conversations with a completed turn, the newest first, without their histories.
+        """Conversations that are kept, the newest first, without their histories.
 
         `before` is the (created_at, id) that the page follows, None for the first page.
         """
         ...
 
     async def count(self) -> int:
-        """How many conversations there are with a completed turn, of all tenants."""
+        """How many conversations are kept, of all tenants."""
         ...
 
     async def find(self, tenant: str, lineage: str, *, system: str) -> str | None:
@@ -340,6 +402,26 @@ class Store(Protocol):
 
     async def delete(self, key: str) -> None:
         """Forget a conversation, with its turns, answers and transcripts."""
+        ...
+
+    async def rewind(self, key: str, turns: int, *, epoch: int) -> Rewound | None:
+        """Take back the last so many completed turns of the present history.
+
+        None, and nothing written, when there are fewer. Their words, their transcript and the idempotency keys go, what
+        they cost stays. Without a binding the next process starts from the history. Raises ConversationDeleted, or
+        ConversationMoved when a newer process than `epoch` has it.
+        """
+        ...
+
+    async def fork(self, fork: Fork) -> ForkResult:
+        """Make a conversation of another's history. It costs nothing so far, and nobody finds it by its lineage."""
+        ...
+
+    async def turns(self, key: str, *, after: str | None, limit: int) -> StoredTurns | None:
+        """The completed turns of a conversation's present history, the first one first.
+
+        `after` is the turn that the page follows; None when that is none of them.
+        """
         ...
 
     async def unused_since(self, moment: float, *, limit: int) -> list[Address]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.identity import Address
+from claude_code_api.core.profiles import CHAT, DEFAULT
 from claude_code_api.core.turn import Message, TurnCompleted, Usage
 from claude_code_api.runtime.host import Turn
 from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTurn, Profile, StoredConversation, Unread
@@ -15,7 +16,11 @@ from claude_code_api.runtime.ports import Agent, BeganTurn, Binding, CompletedTu
 
 @dataclass
 class Record:
-    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too."""
+    """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too.
+
+    `is_stored`: the store keeps it. `is_copy`: its history was copied, and no turn has gone on from it yet. `lineage`
+    is known from its first turn in this server on, until it goes back.
+    """
 
     tenant: str
     conversation_id: str
@@ -25,6 +30,7 @@ class Record:
     history: list[Message] = field(default_factory=list)
     system: str = ""
     model: str = ""
+    profile: str = DEFAULT
     turns: int = 0
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
@@ -32,6 +38,9 @@ class Record:
     created_at: float = field(default_factory=time.time)
     last_used_at: float = field(default_factory=time.time)
     unread: Unread | None = None
+    is_stored: bool = False
+    is_copy: bool = False
+    lineage: str | None = None
 
     @classmethod
     def of(cls, stored: StoredConversation) -> Record:
@@ -45,6 +54,7 @@ class Record:
             history=list(stored.history),
             system=stored.system,
             model=stored.model,
+            profile=stored.profile,
             turns=stored.turns,
             usage=stored.usage,
             cost_usd=stored.cost_usd,
@@ -52,6 +62,8 @@ class Record:
             created_at=stored.created_at,
             last_used_at=stored.last_used_at,
             unread=stored.unread,
+            is_stored=True,
+            is_copy=stored.epoch == 0 and stored.binding is None,
         )
 
     @property
@@ -73,7 +85,7 @@ class Record:
             place=agent.place,
             conversation_created_at=self.created_at,
             epoch=epoch,
-            is_first=self.turns == 0,
+            is_first=not self.is_stored,
             turn_id=turn.id,
             request_id=turn.mark.request_id,
             fingerprint=turn.mark.fingerprint,
@@ -86,7 +98,15 @@ class Record:
         )
 
     def completed(
-        self, turn: Turn, event: TurnCompleted, agent: Agent, *, epoch: int, profile: Profile, history: list[Message]
+        self,
+        turn: Turn,
+        event: TurnCompleted,
+        agent: Agent,
+        *,
+        epoch: int,
+        profile: Profile,
+        is_fork: bool,
+        history: list[Message],
     ) -> CompletedTurn:
         """What to store before the client is told that its answer is complete. `history` is what there is after it."""
         return CompletedTurn(
@@ -97,21 +117,36 @@ class Record:
             output=event.messages,
             stop_reason=event.stop_reason,
             model=event.model or profile.model,
+            profile=profile.name,
             system=profile.system,
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
-            is_new_session=self.turns > 0
-            and (self.binding is None or self.binding.cli_session_id != agent.cli_session_id),
-            lineage=None if turn.input.named or profile.name != "chat" else lineage(history),
+            is_new_session=self._leaves_a_session(agent, is_bound=event.leaf is not None),
+            is_fork=is_fork,
+            lineage=None if turn.input.named or profile.name != CHAT else lineage(history),
             entries=agent.entries,
         )
 
+    def _leaves_a_session(self, agent: Agent, *, is_bound: bool) -> bool:
+        """Whether copies of other sessions than this process's can go; without a binding nobody knows of which."""
+        if self.binding is None:
+            return self.is_stored and is_bound
+        return self.binding.cli_session_id != agent.cli_session_id
+
     def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
-        self.history, self.system, self.binding, self.model = history, done.system, done.binding, done.model
+        self.history, self.system, self.binding = history, done.system, done.binding
+        self.model, self.profile = done.model, done.profile
+        self.lineage = done.lineage
         self.turns += 1
         self.usage += done.usage
         self.cost_stored += done.cost_usd
         self.last_used_at = time.time()
         self.unread = Unread(turn.id, turn.mark.fingerprint, self.last_used_at)
+        self.is_stored, self.is_copy = True, False
+
+    def went_back(self, left: StoredConversation) -> None:
+        """Turns were taken back in the store: this is what is left."""
+        self.history, self.binding, self.unread = list(left.history), left.binding, left.unread
+        self.turns, self.last_used_at, self.lineage = left.turns, left.last_used_at, None

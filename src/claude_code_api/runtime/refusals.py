@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from claude_code_api.core.events import Refusal
+from claude_code_api.core.identity import Address
 from claude_code_api.errors import (
     CapacityExceeded,
     ConversationBusy,
     ConversationDeleted,
+    ConversationNotFound,
     GatewayError,
+    InvalidRequest,
     ProcessDied,
     ShuttingDown,
     StartFailed,
@@ -43,6 +46,16 @@ def refusal_error(why: Refusal) -> GatewayError:
                 "request again.",
                 retry_after=1,
             )
+
+
+def not_found(address: Address) -> ConversationNotFound:
+    """What a client is told who asks for a conversation that is not there."""
+    return ConversationNotFound(f"There is no conversation {address.conversation_id!r}.", param="conversation_id")
+
+
+def too_few(turns: int) -> GatewayError:
+    """What a client is told who wants more taken back, or copied, than there is."""
+    return InvalidRequest(f"The conversation's history does not have {turns} turns.", param="turns")
 
 
 def own_error(error: BaseException) -> GatewayError:

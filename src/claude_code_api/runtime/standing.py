@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from claude_code_api.core.conversation import open_calls, same_beginning, same_history
+from claude_code_api.core.conversation import as_seen, open_calls, same_beginning, same_history
+from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.errors import InvalidRequest
 from claude_code_api.runtime.ports import Profile
@@ -43,19 +44,35 @@ class Standing:
             return None
         return [turn for turn, before in reversed(marks) if before >= length] if length < len(self.context) else []
 
-    def undone(self, turn: str) -> None:
-        """The turn that was sent last left nothing behind."""
-        if self.marks and self.marks[-1][0] == turn:
-            self.marks.pop()
+    def way_back_before(self, turn: str, length: int) -> list[str] | None:
+        """The turns to take back, the newest first, to be where `turn` was sent, with so many messages before it.
+
+        None when it was not sent to this process, or there is no way: calls would be open again that it has closed.
+        """
+        places = {name: number for number, (name, _) in enumerate(self.marks)}
+        at = places.get(turn)
+        if at is None or self.marks[at][1] != length or len(self.marks) - at > _MOST_REWOUND:
+            return None
+        if open_calls(self.context[:length]):
+            return None
+        return [name for name, _ in reversed(self.marks[at:])]
 
     def after(self, back: list[str]) -> list[Message]:
         """What the context will be once these turns, the newest, are taken back."""
         return self.context[: self.marks[-len(back)][1]] if back else self.context
 
-    def go_back(self, turns: list[str]) -> None:
-        """These turns, the newest, are being taken back."""
-        self.context = self.after(turns)
-        del self.marks[len(self.marks) - len(turns) :]
+    def taken_back(self, turn: str) -> None:
+        """The turn that was sent last is no part of the context any more, or never was."""
+        if self.marks and self.marks[-1][0] == turn:
+            self.context = self.after([turn])
+            self.marks.pop()
+
+    def sent(self, turn: str, content: tuple[Block, ...]) -> None:
+        """A turn is sent as a message of its own. One with results of tools cannot be taken back, nor what precedes."""
+        if any(block["type"] == "tool_result" for block in content):
+            self.marks.clear()
+        else:
+            self.marks.append((turn, len(self.context)))
 
 
 def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:
@@ -63,6 +80,9 @@ def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:
     system = record.system if asked.system is None else asked.system
     schema = None if asked.schema is None else json.dumps(asked.schema, separators=(",", ":"))
     profile = Profile(asked.model, system, asked.profile, schema)
+    if asked.profile != record.profile == AGENT:
+        # The calls of an agent's own tools mean nothing where there are no such tools: it goes on from what was shown.
+        return profile, as_seen(record.history) if asked.history is None else list(asked.history)
     history = asked.history
     if history is None or same_history(record.history, history):
         return profile, record.history
@@ -79,15 +99,15 @@ def content_of(new: Message, history: list[Message]) -> tuple[Block, ...]:
     if unknown := [call for call in given if call not in calls]:
         waiting = f"Waiting are: {', '.join(calls)}." if calls else "No call waits for a result."
         raise InvalidRequest(
-            f"tool_call_id {', '.join(unknown)}: this conversation's last answer made no such call, or it has its "
-            f"result already. {waiting}",
+            f"No tool call {', '.join(unknown)} waits for a result: this conversation's last answer made none, or it "
+            f"has its result already. {waiting}",
             param="messages",
         )
     missing = [call for call in calls if call not in given]
     if given and missing:
         raise InvalidRequest(
-            "Send the results of all calls of an answer in one request. The following tool_call_ids did not have "
-            f"response messages: {', '.join(missing)}.",
+            "Send the results of all tool calls of an answer in one request. There was none for: "
+            f"{', '.join(missing)}.",
             param="messages",
         )
     return (*(_not_run(call) for call in missing), *new.content)

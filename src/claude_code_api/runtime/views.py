@@ -19,6 +19,7 @@ class SessionView:
     state: str
     pid: int | None
     model: str
+    profile: str
     turns: int
     queued_turns: int
     usage: Usage
@@ -36,6 +37,7 @@ def view_of_actor(actor: Actor) -> SessionView:
         state=actor.state.value,
         pid=actor.pid,
         model=actor.record.model,
+        profile=actor.profile,
         turns=actor.record.turns,
         queued_turns=actor.waiting,
         usage=actor.record.usage,
@@ -53,6 +55,7 @@ def view_of_stored(stored: StoredConversation) -> SessionView:
         state=State.HIBERNATED.value,
         pid=None,
         model=stored.model,
+        profile=stored.profile,
         turns=stored.turns,
         queued_turns=0,
         usage=stored.usage,

@@ -103,7 +103,7 @@ def export(path: Path, conversation_id: str | None = None) -> Iterator[dict[str,
 
     Raises ConfigError.
     """
-    chosen = select(conversation).where(conversation.c.turns > 0)
+    chosen = select(conversation).where(conversation.c.kept)
     if conversation_id is not None:
         chosen = chosen.where(conversation.c.conversation_id == conversation_id)
     with explained(path), reading(path) as connection:
@@ -211,6 +211,7 @@ def _conversation_line(row: Row[Any]) -> dict[str, Any]:
         "last_used_at": _moment(row.last_used_at),
         "system": row.system,
         "model": row.model,
+        "profile": row.profile,
         "turns": row.turns,
         **_totals(row),
     }

@@ -10,11 +10,11 @@ from sqlalchemy import Row
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.runtime.ports import Binding, StoredConversation
 
-RUNNING, COMPLETED, FAILED, INTERRUPTED = "running", "completed", "failed", "interrupted"
+RUNNING, COMPLETED, FAILED, INTERRUPTED, REWOUND = "running", "completed", "failed", "interrupted", "rewound"
 """What a turn's `status` can be."""
 
 NOTHING: dict[str, Any] = {"role": "user", "content": []}
-"""What stands for the input of a turn that left nothing behind."""
+"""What stands for the input of a turn that left nothing behind, or was taken back."""
 
 TOTALS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens", "cost_usd")
 
@@ -30,6 +30,7 @@ def conversation_of(row: Row[Any]) -> StoredConversation:
         binding=Binding(row.cli_session_id, row.leaf) if bound else None,
         system=row.system,
         model=row.model,
+        profile=row.profile,
         turns=row.turns,
         usage=Usage(
             row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, row.thinking_tokens

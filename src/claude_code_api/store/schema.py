@@ -48,6 +48,8 @@ conversation = Table(
     Column("last_used_at", Float, nullable=False),
     Column("epoch", Integer, nullable=False, server_default="0"),
     Column("lineage", String(64)),
+    Column("kept", Boolean, nullable=False, server_default="1"),
+    Column("profile", String(64), nullable=False, server_default="chat"),
     UniqueConstraint("tenant", "conversation_id"),
     Index("ix_conversation_page", "tenant", "created_at", "conversation_id"),
     Index("ix_conversation_lineage", "tenant", "lineage"),

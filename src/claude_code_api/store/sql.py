@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from sqlalchemy import Connection, Engine, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Engine, delete, func, select, tuple_
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.keys import ApiKey
-from claude_code_api.core.turn import Message
-from claude_code_api.runtime.ports import BeganTurn, CompletedTurn, Entry, StoredAnswer, StoredConversation, Unread
-from claude_code_api.store import keys, transcripts, turns
+from claude_code_api.runtime.ports import (
+    BeganTurn,
+    CompletedTurn,
+    Entry,
+    Fork,
+    ForkResult,
+    Rewound,
+    StoredAnswer,
+    StoredConversation,
+    StoredTurns,
+)
+from claude_code_api.store import histories, keys, revisions, transcripts, turns
 from claude_code_api.store.database import Database
-from claude_code_api.store.rows import COMPLETED, conversation_of, from_json
-from claude_code_api.store.schema import conversation, turn
+from claude_code_api.store.rows import conversation_of
+from claude_code_api.store.schema import conversation
 from claude_code_api.store.transcripts import TranscriptStore
 
 
@@ -35,16 +43,18 @@ class SqlStore:
 
     async def load(self, tenant: str, conversation_id: str) -> StoredConversation | None:
         """A conversation with its history, None when there is none."""
-        return await self._database.read(lambda connection: _load(connection, tenant, conversation_id))
+        return await self._database.read(lambda connection: histories.load(connection, *_at(tenant, conversation_id)))
 
     async def summary(self, tenant: str, conversation_id: str) -> StoredConversation | None:
         """The same without its history."""
-        return await self._database.read(lambda connection: _summary(connection, tenant, conversation_id))
+        return await self._database.read(
+            lambda connection: histories.summary(connection, *_at(tenant, conversation_id))
+        )
 
     async def page(self, tenant: str, *, before: tuple[float, str] | None, limit: int) -> list[StoredConversation]:
         """Conversations with a completed turn, the newest first, without their histories."""
         order = (conversation.c.created_at, conversation.c.conversation_id)
-        statement = select(conversation).where(conversation.c.tenant == tenant, conversation.c.turns > 0)
+        statement = select(conversation).where(conversation.c.tenant == tenant, conversation.c.kept)
         if before is not None:
             statement = statement.where(tuple_(*order) < tuple_(*before))
         statement = statement.order_by(*(column.desc() for column in order)).limit(limit)
@@ -53,12 +63,12 @@ class SqlStore:
 
     async def count(self) -> int:
         """How many conversations there are with a completed turn, of all tenants."""
-        kept = select(func.count()).where(conversation.c.turns > 0)
+        kept = select(func.count()).where(conversation.c.kept)
         return await self._database.read(lambda connection: connection.scalar(kept) or 0)
 
     async def find(self, tenant: str, lineage: str, *, system: str) -> str | None:
         """The id of the only conversation that holds this history, better one with this system prompt; else None."""
-        same = (conversation.c.tenant == tenant, conversation.c.lineage == lineage, conversation.c.turns > 0)
+        same = (conversation.c.tenant == tenant, conversation.c.lineage == lineage, conversation.c.kept)
         is_same_system = (conversation.c.system == system).label("is_same_system")
         statement = select(conversation.c.conversation_id, is_same_system).where(*same)
         statement = statement.order_by(is_same_system.desc()).limit(2)
@@ -81,7 +91,7 @@ class SqlStore:
         """The conversations of all tenants that were last used before then, the longest unused first."""
         statement = (
             select(conversation.c.tenant, conversation.c.conversation_id)
-            .where(conversation.c.last_used_at < moment, conversation.c.turns > 0)
+            .where(conversation.c.last_used_at < moment, conversation.c.kept)
             .order_by(conversation.c.last_used_at)
             .limit(limit)
         )
@@ -119,6 +129,20 @@ class SqlStore:
         """Forget idempotency keys that were recorded before then."""
         await self._database.write(lambda connection: turns.forget_keys(connection, moment))
 
+    # Going back and branching off
+
+    async def rewind(self, key: str, turns: int, *, epoch: int) -> Rewound | None:
+        """Take back the last so many turns; None, and nothing taken back, when there are fewer."""
+        return await self._database.write(lambda connection: revisions.rewind(connection, key, turns, epoch))
+
+    async def fork(self, fork: Fork) -> ForkResult:
+        """Copy a conversation's history under an id of its own."""
+        return await self._database.write(lambda connection: revisions.fork(connection, fork))
+
+    async def turns(self, key: str, *, after: str | None, limit: int) -> StoredTurns | None:
+        """A page of the turns that a conversation's history is made of; None when `after` is none of them."""
+        return await self._database.read(lambda connection: revisions.turns(connection, key, after, limit))
+
     # API keys
 
     async def keys(self) -> list[ApiKey]:
@@ -136,39 +160,5 @@ class SqlStore:
         return TranscriptStore(self._database, key, epoch)
 
 
-def _summary(connection: Connection, tenant: str, conversation_id: str) -> StoredConversation | None:
-    mine = (conversation.c.tenant == tenant, conversation.c.conversation_id == conversation_id)
-    row = connection.execute(select(conversation).where(*mine, conversation.c.turns > 0)).one_or_none()
-    return None if row is None else conversation_of(row)
-
-
-def _load(connection: Connection, tenant: str, conversation_id: str) -> StoredConversation | None:
-    found = _summary(connection, tenant, conversation_id)
-    if found is None:
-        return None
-    return replace(found, history=history(connection, found.key), unread=_unread(connection, found.key))
-
-
-def history(connection: Connection, key: str) -> tuple[Message, ...]:
-    """What a conversation holds: its completed turns since the last one that replaced everything before it."""
-    done = (turn.c.conversation_key == key, turn.c.status == COMPLETED)
-    forked = connection.scalar(select(func.max(turn.c.number)).where(*done, turn.c.base.is_not(None)))
-    rows = connection.execute(
-        select(turn.c.base, turn.c.input, turn.c.output)
-        .where(*done, turn.c.number >= (forked or 0))
-        .order_by(turn.c.number)
-    )
-    found: list[Message] = []
-    for base, given, answered in rows:
-        found += [*from_json(base or ()), *from_json([given]), *from_json(answered or ())]
-    return tuple(found)
-
-
-def _unread(connection: Connection, key: str) -> Unread | None:
-    row = connection.execute(
-        select(turn.c.id, turn.c.fingerprint, turn.c.delivered, turn.c.finished_at)
-        .where(turn.c.conversation_key == key, turn.c.status == COMPLETED)
-        .order_by(turn.c.number.desc())
-        .limit(1)
-    ).one_or_none()
-    return None if row is None or row.delivered else Unread(row.id, row.fingerprint, row.finished_at)
+def _at(tenant: str, conversation_id: str) -> tuple[ColumnElement[bool], ...]:
+    return conversation.c.tenant == tenant, conversation.c.conversation_id == conversation_id

@@ -69,6 +69,16 @@ def forget_others(connection: Connection, key: str, session_id: str) -> None:
     connection.execute(delete(transcript_entry).where(rows.conversation_key == key, rows.session_id != session_id))
 
 
+def forget_from(connection: Connection, key: str, uuid: str) -> None:
+    """Forget the entry `uuid` of a conversation's transcript and what came behind it; all, when it is not there."""
+    rows = transcript_entry.c
+    found = connection.execute(
+        select(rows.id, rows.session_id).where(rows.conversation_key == key, rows.subpath == "", rows.uuid == uuid)
+    ).first()
+    since = () if found is None else (rows.session_id == found.session_id, rows.id >= found.id)
+    connection.execute(delete(transcript_entry).where(rows.conversation_key == key, *since))
+
+
 class TranscriptStore:
     """The agent SDK's `SessionStore` for one conversation, written to by one generation of its process.
 

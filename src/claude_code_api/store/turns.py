@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, exists, func, inse
 from claude_code_api.core.turn import StartKind, TurnCompleted, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved
 from claude_code_api.runtime.ports import BeganTurn, CompletedTurn, StoredAnswer
-from claude_code_api.store import transcripts
+from claude_code_api.store import histories, transcripts
 from claude_code_api.store.rows import (
     COMPLETED,
     FAILED,
@@ -42,6 +42,7 @@ _COMPLETE_CONVERSATION = (
     .values(
         {
             "turns": conversation.c.turns + 1,
+            "kept": True,
             **{name: conversation.c[name] + bindparam(f"more_{name}") for name in TOTALS},
         }
     )
@@ -94,7 +95,7 @@ def _make(connection: Connection, began: BeganTurn) -> None:
         delete(conversation).where(
             conversation.c.tenant == began.tenant,
             conversation.c.conversation_id == began.conversation_id,
-            conversation.c.turns == 0,
+            ~conversation.c.kept,
         )
     )
     connection.execute(
@@ -111,6 +112,7 @@ def _make(connection: Connection, began: BeganTurn) -> None:
             "created_at": began.conversation_created_at,
             "last_used_at": began.conversation_created_at,
             "epoch": began.epoch,
+            "kept": False,
         },
     )
 
@@ -128,6 +130,7 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
             "leaf": completed.binding.leaf if completed.binding else None,
             "system": completed.system,
             "model": completed.model,
+            "profile": completed.profile,
             "last_used_at": now,
             "lineage": completed.lineage,
             **{f"more_{name}": value for name, value in totals.items()},
@@ -148,6 +151,9 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
         },
     )
     if completed.is_new_session:
+        session = completed.binding.cli_session_id if completed.binding else ""
+        transcripts.forget_others(connection, completed.key, session)
+    if completed.is_new_session or completed.is_fork:
         _forget_what_was_replaced(connection, completed)
     if completed.binding is not None:
         of = transcripts.Of(completed.key, completed.place, completed.binding.cli_session_id)
@@ -156,12 +162,10 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
 
 
 def _forget_what_was_replaced(connection: Connection, completed: CompletedTurn) -> None:
-    """Copies of sessions that were left behind, and histories that a later one replaced: nobody reads them again."""
-    session = completed.binding.cli_session_id if completed.binding else ""
-    transcripts.forget_others(connection, completed.key, session)
-    forks = (turn.c.conversation_key == completed.key, turn.c.status == COMPLETED, turn.c.base.is_not(None))
-    last = connection.scalar(select(func.max(turn.c.number)).where(*forks))
-    connection.execute(update(turn).where(*forks, turn.c.number < (last or 0)).values(base=None))
+    """Histories that a later one replaced: nobody reads them again."""
+    last = histories.beginning(connection, completed.key)
+    older = (turn.c.conversation_key == completed.key, turn.c.status.in_(histories.WITH_BASE), turn.c.number < last)
+    connection.execute(update(turn).where(*older, turn.c.base.is_not(None)).values(base=None))
 
 
 def end(connection: Connection, turn_id: str, error_code: str) -> None:
@@ -175,7 +179,7 @@ def end(connection: Connection, turn_id: str, error_code: str) -> None:
     if ended:
         connection.execute(delete(idempotency).where(idempotency.c.turn_id == turn_id))
     runs = exists().where(turn.c.conversation_key == key, turn.c.status == RUNNING)
-    connection.execute(delete(conversation).where(conversation.c.key == key, conversation.c.turns == 0, ~runs))
+    connection.execute(delete(conversation).where(conversation.c.key == key, ~conversation.c.kept, ~runs))
 
 
 def interrupt_running(connection: Connection) -> int:
@@ -186,7 +190,7 @@ def interrupt_running(connection: Connection) -> int:
     count = connection.execute(
         statement.values(status=INTERRUPTED, finished_at=time.time(), input=NOTHING, base=None)
     ).rowcount
-    connection.execute(delete(conversation).where(conversation.c.turns == 0))
+    connection.execute(delete(conversation).where(~conversation.c.kept))
     return count
 
 

@@ -11,6 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from claude_code_api.api.openai_chat.answer import Chunks, Head
 from claude_code_api.core.turn import (
+    Activity,
     AnswerRestarted,
     AnswerStarted,
     Message,
@@ -52,9 +53,9 @@ def text(words: str) -> dict[str, Any]:
     return {"type": "text", "text": words}
 
 
-def whole(turn: TurnCompleted, head: Head = HEAD, *, reasoning: bool = True) -> dict[str, Any]:
+def whole(turn: TurnCompleted, head: Head = HEAD, *, reasoning: bool = True, activity: bool = True) -> dict[str, Any]:
     """The completion, which the official client takes."""
-    body = head.completion(turn, reasoning=reasoning)
+    body = head.completion(turn, reasoning=reasoning, activity=activity)
     ChatCompletion.model_validate(body, strict=True)
     return body
 
@@ -65,10 +66,10 @@ def message(turn: TurnCompleted, head: Head = HEAD) -> dict[str, Any]:
 
 
 def streamed(
-    *events: TurnEvent, head: Head = HEAD, reasoning: bool = True, usage: bool = False
+    *events: TurnEvent, head: Head = HEAD, reasoning: bool = True, activity: bool = True, usage: bool = False
 ) -> list[dict[str, Any]]:
     """The chunks, each of which the official client takes."""
-    chunks = Chunks(head, reasoning=reasoning, include_usage=usage)
+    chunks = Chunks(head, reasoning=reasoning, activity=activity, include_usage=usage)
     bodies = [body for event in events for body in chunks.of(event)]
     for body in bodies:
         ChatCompletionChunk.model_validate(body, strict=True)
@@ -294,3 +295,65 @@ def test_what_was_said_cannot_be_taken_back(said: TurnEvent) -> None:
 def test_thinking_that_is_kept_back_was_not_said() -> None:
     bodies = streamed(ThinkingDelta("Hm"), AnswerRestarted(), TextDelta("Hi"), reasoning=False)
     assert [body["choices"][0]["delta"] for body in bodies[1:]] == [{"content": "Hi"}]
+
+
+# What an agent does with tools of its own
+
+
+def own(line: str | None) -> dict[str, Any]:
+    block = {"type": "tool_use", "id": "1", "name": "Bash", "input": {}, "internal": True}
+    return block if line is None else {**block, "activity": line}
+
+
+def thought(words: str) -> dict[str, Any]:
+    return {"type": "thinking", "thinking": words}
+
+
+WORKED = done(
+    answer(thought("Let me "), thought("see."), text("I look."), own("Bash: ls"), own("Read: a")),
+    Message("user", (own("Bash failed: Exit code 1"), own(None))),
+    answer(thought("Well."), text("There is nothing.")),
+)
+
+
+def test_what_an_agent_does_is_told_beside_the_answer() -> None:
+    said = message(WORKED)
+    assert said["content"] == "I look.\n\nThere is nothing."
+    assert said["reasoning_content"] == "Let me see.\n\nBash: ls\n\nRead: a\n\nBash failed: Exit code 1\n\nWell."
+    assert "tool_calls" not in said
+
+
+def test_thinking_and_doing_are_told_apart() -> None:
+    def told(*, reasoning: bool, activity: bool) -> str | None:
+        said = whole(WORKED, reasoning=reasoning, activity=activity)["choices"][0]["message"]
+        words: str | None = said.get("reasoning_content")
+        return words
+
+    assert told(reasoning=True, activity=False) == "Let me see.\n\nWell."
+    assert told(reasoning=False, activity=True) == "Bash: ls\n\nRead: a\n\nBash failed: Exit code 1"
+    assert told(reasoning=False, activity=False) is None
+
+
+def test_a_stream_tells_what_an_agent_does_as_the_whole_answer_does() -> None:
+    events: list[TurnEvent] = [
+        AnswerStarted("claude"),
+        ThinkingDelta("Let me "),
+        ThinkingDelta("see."),
+        TextDelta("I look."),
+        Activity("Bash: ls"),
+        Activity("Read: a"),
+        Activity("Bash failed: Exit code 1"),
+        AnswerStarted("claude"),
+        ThinkingDelta("Well."),
+        TextDelta("There is nothing."),
+        WORKED,
+    ]
+    told = "".join(delta.get("reasoning_content", "") for delta in deltas(*events))
+    assert told == message(WORKED)["reasoning_content"]
+    silent = streamed(*events, activity=False)
+    assert "Bash" not in str(silent)
+
+
+def test_what_was_done_is_not_void_when_the_model_begins_again() -> None:
+    begun = AnswerStarted("claude")
+    assert deltas(begun, Activity("Bash: ls"), AnswerRestarted(), begun, WORKED)

@@ -306,3 +306,31 @@ def test_a_strict_server_refuses_what_has_no_effect() -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         parsed(HI, strict=True, temperature=0.2)
     assert caught.value.param == "temperature"
+
+
+# Profiles
+
+
+def test_a_model_name_says_the_profile() -> None:
+    assert (parsed(HI).turn.profile, parsed(HI).turn.model) == ("chat", "opus")
+    turn = parsed(HI, model="agent/gpt-4o").turn
+    assert (turn.profile, turn.model) == ("agent", "sonnet")
+
+
+def test_an_agents_turn_has_no_limits_and_that_is_said() -> None:
+    request = parsed(HI, model="agent", max_tokens=5, stop="x", seed=1)
+    assert (request.turn.options.max_tokens, request.turn.options.stop) == (None, ())
+    assert request.ignored == ("seed", "max_tokens", "stop")
+    assert parsed(HI, model="agent", max_completion_tokens=5).ignored == ("max_completion_tokens",)
+    assert parsed(HI, max_tokens=5, stop="x").ignored == ()
+    with pytest.raises(UnsupportedParameter, match="profile agent") as caught:
+        parsed(HI, model="agent", max_tokens=5, strict=True)
+    assert caught.value.param == "max_tokens"
+    with pytest.raises(InvalidRequest):
+        parsed(HI, model="agent", max_tokens=0)
+
+
+def test_a_question_beside_a_conversation_takes_no_agent() -> None:
+    request = ChatRequest.model_validate({"messages": [HI], "model": "agent/opus"})
+    turn = parse(request, models=MODELS, side_requests=("Hi",)).turn
+    assert (turn.apart, turn.profile, turn.model) == (True, "chat", "opus")

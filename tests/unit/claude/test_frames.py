@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.frames import TurnReader
+from claude_code_api.claude.launch import Workplace
 from claude_code_api.core.turn import (
+    Activity,
     AnswerRestarted,
     AnswerStarted,
     Message,
@@ -356,3 +361,74 @@ def test_an_error_of_the_cli_itself() -> None:
     error = failure(broken)
     assert isinstance(error, ProcessDied)
     assert "out of luck" in error.message
+
+
+# What an agent does with tools of its own
+
+NARRATOR = Narrator(Workplace(Path("/srv/one")))
+CLIENT_CALL = {"type": "tool_use", "id": "toolu_2", "name": "mcp__client__get_time", "input": {}}
+
+
+def own_call(identity: str = "toolu_1", command: str = "ls /srv/one/work") -> Frame:
+    return {"type": "tool_use", "id": identity, "name": "Bash", "input": {"command": command}}
+
+
+def outcome(identity: str = "toolu_1", *, is_error: bool = False) -> Frame:
+    return {"type": "tool_result", "tool_use_id": identity, "content": "Exit code 2", "is_error": is_error}
+
+
+def agents(*sent: Frame, tools: frozenset[str] = frozenset()) -> list[TurnEvent]:
+    reader = TurnReader(cli.TURN, retry_ms=0, narrator=NARRATOR, tools=tools)
+    return [event for frame in (cli.lifecycle("started"), *sent) for event in reader.feed(frame)]
+
+
+def activities(events: list[TurnEvent]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Activity)]
+
+
+def test_a_call_of_an_agents_own_is_told_when_it_is_whole_and_when_it_failed() -> None:
+    sent = [cli.message_start(), cli.assistant(own_call()), cli.tool_results(outcome(is_error=True))]
+    assert activities(agents(*sent[:1])) == []
+    assert activities(agents(*sent[:2])) == ["Bash: ls ."]
+    assert activities(agents(*sent)) == ["Bash: ls .", "Bash failed: Exit code 2"]
+    assert activities(agents(*sent[:2], cli.tool_results(outcome()))) == ["Bash: ls ."]
+
+
+def test_the_line_stands_beside_the_block() -> None:
+    events = agents(
+        cli.message_start(), cli.assistant(own_call()), cli.tool_results(outcome(is_error=True)), cli.result()
+    )
+    assert isinstance(done := events[-1], TurnCompleted)
+    assert [block["activity"] for message in done.messages for block in message.content] == [
+        "Bash: ls .",
+        "Bash failed: Exit code 2",
+    ]
+    assert all(block["internal"] for message in done.messages for block in message.content)
+
+
+def test_what_came_in_one_piece_is_told_too() -> None:
+    assert activities(agents(cli.assistant(own_call(), identity="unstreamed"))) == ["Bash: ls ."]
+
+
+def test_the_clients_tools_are_no_activity() -> None:
+    tools = frozenset({"mcp__client__get_time"})
+    assert activities(agents(cli.message_start(), cli.assistant(CLIENT_CALL), tools=tools)) == []
+    assert activities(agents(cli.message_start(), cli.assistant(CLIENT_CALL))) == []
+
+
+def test_a_sub_agents_calls_are_not_told() -> None:
+    inner = cli.assistant(own_call()) | {"parent_tool_use_id": "toolu_0"}
+    assert activities(agents(cli.message_start(), inner)) == []
+
+
+def test_without_a_narrator_nothing_is_told() -> None:
+    events = read(cli.message_start(), cli.assistant(own_call()), cli.tool_results(outcome(is_error=True)))
+    assert activities(events) == []
+
+
+def test_a_turn_that_nobody_asked_for_is_not_told() -> None:
+    """Work in the background that ends between turns makes the CLI take one of its own."""
+    own = [cli.message_start(), cli.assistant(own_call()), cli.tool_results(outcome()), cli.result()]
+    reader = TurnReader(cli.TURN, retry_ms=0, narrator=NARRATOR)
+    assert [event for frame in own for event in reader.feed(frame)] == []
+    assert not reader.over

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -137,7 +138,7 @@ def test_a_child_lives_in_directories_of_its_own(tmp_path: Path) -> None:
     place = Workplace(tmp_path / "key")
     place.create()
     place.create()
-    environment = settled({"HOME": "/me", "CLAUDE_CONFIG_DIR": "/mine"}).env(place)
+    environment = settled({"HOME": "/me", "CLAUDE_CONFIG_DIR": "/mine"}).env(Profile("opus"), place)
     assert environment["HOME"] == str(place.home)
     assert environment["CLAUDE_CONFIG_DIR"] == str(place.config)
     assert environment["CLAUDE_CODE_TMPDIR"] == str(place.temp)
@@ -153,3 +154,59 @@ def test_a_command_that_is_not_there_is_told_at_start() -> None:
 
 def test_without_a_command_the_bundled_one_is_run() -> None:
     assert Path(find_command("")).parent.name == "_bundled"
+
+
+# An agent
+
+AGENT = Profile("opus", name="agent")
+WHOLE = {
+    "PATH": "/bin",
+    "ANTHROPIC_API_KEY": "key",
+    "CLAUDE_CODE_OAUTH_TOKEN": "token",
+    "ANTHROPIC_BASE_URL": "http://m",
+}
+
+
+def test_an_agent_has_its_tools_and_asks_nobody() -> None:
+    argv = settled({}).argv(AGENT, session="1", resume_at=None)
+    assert {
+        "--tools=default",
+        "--permission-mode=bypassPermissions",
+        "--setting-sources=",
+        "--strict-mcp-config",
+    } <= set(argv)
+    assert "--tools=" not in argv
+    assert not [
+        argument for argument in settled({}).argv(Profile("opus"), session="1", resume_at=None) if "bypass" in argument
+    ]
+
+
+def test_an_agents_credentials_are_not_in_its_environment(tmp_path: Path) -> None:
+    chosen, place = settled(WHOLE), Workplace(tmp_path / "place")
+    environment, secrets = chosen.env(AGENT, place), chosen.secrets(AGENT)
+    assert not {"key", "token"} & set(environment.values())
+    assert secrets == {
+        "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR": "key",
+        "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR": "token",
+    }
+    assert environment["ANTHROPIC_BASE_URL"] == "http://m"
+    assert chosen.secrets(Profile("opus")) == {}
+    assert chosen.env(Profile("opus"), place)["ANTHROPIC_API_KEY"] == "key"
+
+
+def test_an_agent_is_not_simple_and_keeps_to_its_place(tmp_path: Path) -> None:
+    chosen, place = settled(WHOLE, simple="on"), Workplace(tmp_path / "place")
+    environment = chosen.env(AGENT, place)
+    assert "CLAUDE_CODE_SIMPLE" in chosen.env(Profile("opus"), place)
+    assert "CLAUDE_CODE_SIMPLE" not in environment
+    assert environment["HOME"] == str(place.home)
+    assert environment["TMPDIR"] == environment["CLAUDE_CODE_TMPDIR"] == str(place.agent_temp)
+    assert environment["CLAUDE_CODE_API_PLACE"] == "place"
+    assert environment["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] == "1"
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_only_root_has_to_say_that_it_may(tmp_path: Path, root: bool) -> None:
+    chosen = replace(settled(WHOLE), root=root)
+    assert ("IS_SANDBOX" in chosen.env(AGENT, Workplace(tmp_path))) is root
+    assert "IS_SANDBOX" not in chosen.env(Profile("opus"), Workplace(tmp_path))

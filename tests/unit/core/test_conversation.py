@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from claude_code_api.core.conversation import lineage, open_calls, same_history
+from claude_code_api.core.conversation import as_seen, lineage, open_calls, same_history
 from claude_code_api.core.turn import Message
 
 
@@ -47,6 +47,16 @@ def test_case_and_inner_white_space_matter() -> None:
 def test_thinking_is_not_seen_by_clients() -> None:
     thought = {"type": "thinking", "thinking": "Who is it?", "signature": "s"}
     assert same_history([user("Hello"), assistant(thought, "Hi.")], [user("Hello"), assistant("Hi.")])
+
+
+def test_a_client_sees_what_was_said_to_it() -> None:
+    thought = {"type": "thinking", "thinking": "Who is it?", "signature": "s"}
+    own = {"type": "tool_use", "id": "1", "name": "Bash", "input": {}, "internal": True}
+    call = {"type": "tool_use", "id": "2", "name": "get_time", "input": {}}
+    result = Message("user", ({"type": "tool_result", "tool_use_id": "1", "content": "", "internal": True},))
+    held = [user("Hello"), assistant(thought, own), result, assistant("Hi.", call)]
+    assert as_seen(held) == [user("Hello"), assistant("Hi.", call)]
+    assert same_history(held, as_seen(held))
 
 
 def test_a_text_in_several_blocks_is_what_it_says() -> None:

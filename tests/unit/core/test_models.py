@@ -91,5 +91,63 @@ def test_a_long_name_is_not_repeated_in_full() -> None:
 
 
 def test_the_list_begins_with_the_default_and_names_everything_once() -> None:
-    assert MODELS.listed() == ["sonnet", "opus", "haiku", "gpt-4o", "house"]
-    assert ModelNames(default="claude-opus-4-1").listed()[0] == "claude-opus-4-1"
+    assert MODELS.listed(["chat"]) == ["sonnet", "opus", "haiku", "gpt-4o", "house"]
+    assert ModelNames(default="claude-opus-4-1").listed(["chat"])[0] == "claude-opus-4-1"
+
+
+# Profiles
+
+
+@pytest.mark.parametrize(
+    ("name", "profile", "model"),
+    [
+        ("opus", "chat", "opus"),
+        ("chat/opus", "chat", "opus"),
+        ("agent/opus", "agent", "opus"),
+        ("agent", "agent", "sonnet"),
+        ("chat", "chat", "sonnet"),
+        (None, "chat", "sonnet"),
+        ("", "chat", "sonnet"),
+        ("agent/gpt-4o", "agent", "sonnet"),
+        ("agent/claude-3-5-sonnet-20241022", "agent", "sonnet"),
+    ],
+)
+def test_a_name_opens_a_profile_with_a_model(name: str | None, profile: str, model: str) -> None:
+    assert MODELS.open(name) == (profile, model)
+
+
+@pytest.mark.parametrize("name", ["other/sonnet", "Agent/sonnet", "/sonnet", "agents/opus"])
+def test_an_unknown_profile_names_those_there_are(name: str) -> None:
+    with pytest.raises(ModelNotFound, match=r"chat/, agent/"):
+        MODELS.open(name)
+
+
+@pytest.mark.parametrize("name", ["agent/", "agent/agent", "agent/chat/opus", "agent/nothing", "chat/--model=x"])
+def test_behind_a_profile_stands_a_model(name: str) -> None:
+    with pytest.raises(ModelNotFound):
+        MODELS.open(name)
+
+
+def test_an_alias_can_name_a_profile_and_a_model_with_a_slash() -> None:
+    names = ModelNames("sonnet", {"coder": "agent/opus", "arn": "arn:aws:bedrock/x", "our/one": "haiku"})
+    assert names.open("coder") == ("agent", "opus")
+    assert names.open("arn") == ("chat", "arn:aws:bedrock/x")
+    assert names.open("our/one") == ("chat", "haiku")
+    with pytest.raises(ModelNotFound):
+        names.open("chat/coder")
+
+
+def test_another_endpoints_names_may_have_slashes() -> None:
+    names = ModelNames("meta/llama", open_ended=True)
+    assert names.open("meta/llama") == ("chat", "meta/llama")
+    assert names.open("agent/meta/llama") == ("agent", "meta/llama")
+    assert names.open("agent") == ("agent", "meta/llama")
+
+
+def test_the_list_names_each_profile() -> None:
+    names = ModelNames("opus", {"gpt": "haiku"})
+    assert names.listed(["chat", "agent"]) == [
+        *("opus", "sonnet", "haiku", "gpt"),
+        *("agent", "agent/opus", "agent/sonnet", "agent/haiku", "agent/gpt"),
+    ]
+    assert all(names.open(name).profile == "agent" for name in names.listed(["agent"]))

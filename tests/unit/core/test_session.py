@@ -310,6 +310,62 @@ def test_what_a_gone_process_still_says_is_ignored() -> None:
     assert session.current == "two"
 
 
+# Turns are taken back
+
+
+def rewinding() -> Session:
+    session = idle()
+    assert play(session, ev.RewindWanted(2)) == [ev.GoBack(2)]
+    return session
+
+
+def test_what_goes_back_in_place_keeps_its_process() -> None:
+    session = rewinding()
+    assert play(session, ev.TurnUndone(1)) == []
+    assert session.state is State.IDLE
+
+
+def test_turns_that_come_while_it_goes_back_wait_in_order() -> None:
+    session = rewinding()
+    assert play(session, ev.TurnRequested("two"), ev.TurnRequested("three")) == []
+    assert play(session, ev.TurnUndone(1)) == [ev.SendTurn("two")]
+    assert play(session, ev.TurnFinished(1)) == [ev.SendTurn("three")]
+
+
+def test_a_process_that_cannot_go_back_is_stopped_and_the_turns_that_wait_get_the_next() -> None:
+    session = rewinding()
+    play(session, ev.TurnRequested("two"))
+    assert play(session, ev.UndoFailed(1)) == [ev.StopProcess(StopReason.REWOUND)]
+    assert play(session, ev.ProcessExited(1)) == [ev.ReleaseSlot(), ev.AcquireSlot()]
+    assert session.current == "two"
+
+
+def test_a_rewind_that_was_refused_leaves_the_calls_open() -> None:
+    session = busy()
+    play(session, ev.TurnFinished(1, parked=True), ev.RewindWanted(9))
+    assert play(session, ev.TurnUndone(1)) == []
+    assert session.state is State.PARKED
+
+
+def test_a_process_that_goes_back_does_not_make_room() -> None:
+    session = rewinding()
+    assert play(session, ev.StopWanted(StopReason.EVICTED)) == []
+    assert session.state is State.REWINDING
+
+
+def test_a_client_that_leaves_while_it_goes_back_is_answered() -> None:
+    session = rewinding()
+    play(session, ev.TurnRequested("two"))
+    assert play(session, gone("two")) == [ev.RefuseTurn("two", Refusal.CUT)]
+    assert play(session, ev.TurnUndone(1)) == []
+
+
+@pytest.mark.parametrize("make", [busy, starting, stopping])
+def test_only_between_turns_can_be_gone_back(make: Callable[[], Session]) -> None:
+    with pytest.raises(InvalidTransition):
+        make().handle(ev.RewindWanted(1))
+
+
 # Somebody wants the process or the conversation gone
 
 
@@ -336,7 +392,8 @@ def test_deleting_in_the_line_for_a_slot_answers_and_leaves_the_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "answered"), [(starting, ["one"]), (busy, ["one"]), (idle, []), (parked, []), (stopping, [])]
+    ("make", "answered"),
+    [(starting, ["one"]), (busy, ["one"]), (idle, []), (parked, []), (rewinding, []), (stopping, [])],
 )
 def test_deleting_with_a_process_waits_until_it_is_gone(make: Callable[[], Session], answered: list[str]) -> None:
     session = make()

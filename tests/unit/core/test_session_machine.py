@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from claude_code_api.core import events as ev
 from claude_code_api.core.events import Refusal, StopReason
-from claude_code_api.core.session import State
+from claude_code_api.core.session import BETWEEN_TURNS, State
 from tests.unit.core.world import Conversation, Settings, World
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class SharedPool(RuleBasedStateMachine):
 
     def conversations(self) -> list[Conversation]:
         """All of them; those in the rarer states come first, and are chosen more often."""
-        rare = [State.BUSY, State.PARKED, State.INTERRUPTING]
+        rare = [State.BUSY, State.PARKED, State.INTERRUPTING, State.REWINDING]
         return sorted(self.world.everyone, key=lambda one: rare.index(one.state) if one.state in rare else -1)[::-1]
 
     def busy(self) -> list[Conversation]:
@@ -131,6 +131,12 @@ class SharedPool(RuleBasedStateMachine):
     @rule(pick=picks)
     def an_idle_process_is_culled(self, pick: int) -> None:
         choose(self.world.everyone, pick).post(ev.StopWanted(StopReason.IDLE))
+
+    @precondition(lambda self: any(one.state in BETWEEN_TURNS for one in self.world.everyone))
+    @rule(pick=picks)
+    def turns_are_taken_back(self, pick: int) -> None:
+        between = [one for one in self.world.everyone if one.state in BETWEEN_TURNS]
+        choose(between, pick).post(ev.RewindWanted(1))
 
     @precondition(lambda self: self.world.open)
     @rule(pick=picks, again=st.booleans())

@@ -60,6 +60,7 @@ class Conversation:
         )
         self.process: Process | None = None
         self.undoing: list[tuple[str, int]] = []
+        self.going_back: int | None = None
         self.pending: dict[str, Asked] = {}
         self.has_slot = False
         self.forgotten = False
@@ -134,6 +135,11 @@ class Conversation:
             case ev.UndoTurn(turn):
                 assert self.process is not None
                 self.undoing.append((turn, self.session.epoch))
+            case ev.GoBack():
+                assert self.process is not None, f"{self} goes back without a process"
+                assert self.process.turn is None, f"{self} goes back during {self.process.turn}"
+                assert self.going_back is None, f"{self} goes back twice at once"
+                self.going_back = self.session.epoch
             case ev.StopProcess():
                 assert self.process is not None, f"{self} stops a process that it does not have"
                 self.process.stopping = True
@@ -149,6 +155,7 @@ class Conversation:
         assert process.ready, f"{turn} is sent before the process is ready"
         assert not process.stopping, f"{turn} is sent to a process that stops"
         assert process.turn is None, f"{turn} is sent while {process.turn} runs"
+        assert self.going_back is None, f"{turn} is sent to a process that goes back"
         assert process.profile == asked.profile, f"{turn} is sent to a process of another profile"
         assert asked.results or not process.calls, f"{turn} is sent to a process that waits for results"
         assert self.session.interactive or not process.used, f"{turn} is sent to a used process"
@@ -165,8 +172,8 @@ class Conversation:
     def under_way(self) -> bool:
         """Something will happen by itself."""
         process = self.process
-        if process is None:
-            return bool(self.undoing)
+        if process is None or self.going_back is not None:
+            return bool(self.undoing) or self.going_back is not None
         return bool(self.undoing) or process.stopping or not process.ready or process.turn is not None
 
     def advance(self, *, well: bool, parked: bool = False) -> None:
@@ -174,6 +181,8 @@ class Conversation:
         process = self.process
         if self.undoing:
             self.undo_ends(well=well)
+        elif self.going_back is not None:
+            self.is_back(well=well)
         elif process is None:
             return
         elif not process.ready:
@@ -196,8 +205,10 @@ class Conversation:
         self.post(ev.StartFailed(epoch))
 
     def exits(self) -> None:
-        """The process is reaped, whatever it was doing."""
+        """The process is reaped, whatever it was doing; that it went back is told first."""
         assert self.process is not None
+        if self.going_back is not None:
+            self.is_back(well=False)
         epoch, self.process = self.process.epoch, None
         self.post(ev.ProcessExited(epoch))
 
@@ -214,6 +225,12 @@ class Conversation:
         self.answer(turn, "finished" if well else "broken")
         self.process.calls = well and parked
         self.post(ev.TurnFinished(epoch, parked) if well else ev.TurnBroken(epoch))
+
+    def is_back(self, *, well: bool) -> None:
+        """Turns were taken back, on the process as well or only in the store."""
+        epoch, self.going_back = self.going_back, None
+        assert epoch is not None
+        self.post(ev.TurnUndone(epoch) if well else ev.UndoFailed(epoch))
 
     def undo_ends(self, *, well: bool) -> None:
         """The undoing of a turn comes to its end, which cannot be a good one without the process.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -15,6 +15,7 @@ from claude_code_api.core.session import State
 from claude_code_api.core.turn import Block, Message, Options, TurnCompleted, TurnFailed, TurnInput, Usage
 from claude_code_api.errors import InvalidRequest, StoreUnavailable
 from claude_code_api.runtime.actor import Actor
+from claude_code_api.runtime.feed import Feeds
 from claude_code_api.runtime.host import Host, RequestMark, Turn
 from claude_code_api.runtime.ports import BeganTurn, CompletedTurn, Emit, Entry, Launch, Origin
 from claude_code_api.runtime.stats import Stats
@@ -59,9 +60,10 @@ class FakeAgent:
         assert self._emit is not None
         self._emit(TurnCompleted(stop_reason, "sonnet", Usage(), "leaf", (Message("assistant", blocks),)))
 
-    async def rewind(self, turns: Sequence[str]) -> bool:
+    async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
         for turn in turns:
             assert self.context.pop() == turn
+            taken_back(turn)
         return True
 
     def note_stored(self, entries: int) -> None:
@@ -90,6 +92,7 @@ class FakeHost:
         self.limits = Limits(60, 60, 60)
         self.stats = Stats()
         self.tasks = Tasks()
+        self.feeds = Feeds()
         self.launcher = self.store = self.aftermath = self
 
     async def start(self, launch: Launch) -> FakeAgent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
@@ -43,7 +43,7 @@ class FakeAgent:
     def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:
         raise AssertionError("no turn is sent here")
 
-    async def rewind(self, turns: Sequence[str]) -> bool:
+    async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
         raise AssertionError("no turn is taken back here")
 
     def note_stored(self, entries: int) -> None:

@@ -145,29 +145,37 @@ def test_too_long_a_way_is_not_gone() -> None:
 
 def test_going_back_forgets_what_is_taken_back() -> None:
     standing = stood()
-    standing.go_back(["turn4", "turn2"])
+    assert standing.after(["turn4", "turn2"]) == HISTORY[:2]
+    standing.taken_back("turn4")
+    standing.taken_back("turn2")
     assert standing.context == HISTORY[:2]
     assert standing.marks == [("turn0", 0)]
     assert standing.way_back(HISTORY[:2]) == []
-    standing.go_back([])
-    assert standing.context == HISTORY[:2]
 
 
 def test_a_history_that_is_shared_is_not_changed_by_going_back() -> None:
     context = list(HISTORY)
     standing = Standing(PROFILE, context, [("turn4", 4)])
-    standing.go_back(["turn4"])
+    standing.taken_back("turn4")
     assert context == HISTORY
 
 
-def test_only_the_last_turn_is_undone() -> None:
+def test_only_the_last_turn_is_taken_back() -> None:
     standing = stood()
-    standing.undone("turn2")
-    assert len(standing.marks) == 3
-    standing.undone("turn4")
+    standing.taken_back("turn2")
+    assert (len(standing.marks), standing.context) == (3, HISTORY)
+    standing.taken_back("turn4")
     assert standing.marks == [("turn0", 0), ("turn2", 2)]
-    assert standing.context == HISTORY
-    Standing(PROFILE, []).undone("turn0")
+    Standing(PROFILE, []).taken_back("turn0")
+
+
+def test_results_of_tools_and_what_precedes_them_cannot_be_taken_back() -> None:
+    standing = stood()
+    standing.sent("turn6", ({"type": "tool_result", "tool_use_id": "a", "content": []},))
+    assert standing.marks == []
+    assert standing.way_back(HISTORY[:2]) is None
+    standing.sent("turn8", ({"type": "text", "text": "q"},))
+    assert standing.marks == [("turn8", len(HISTORY))]
 
 
 # What a turn needs
@@ -244,13 +252,13 @@ def test_calls_that_are_passed_over_were_not_run() -> None:
 
 
 def test_results_that_are_missing_are_asked_for() -> None:
-    with pytest.raises(InvalidRequest, match=r"did not have response messages: b\.$") as caught:
+    with pytest.raises(InvalidRequest, match=r"There was none for: b\.$") as caught:
         content_of(user(result("a")), CALLED)
     assert caught.value.param == "messages"
 
 
 def test_results_of_calls_that_nobody_made_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match=r"tool_call_id x, y: .* Waiting are: a, b\.") as caught:
+    with pytest.raises(InvalidRequest, match=r"No tool call x, y waits .* Waiting are: a, b\.") as caught:
         content_of(user(result("a"), result("x"), result("y")), CALLED)
     assert caught.value.param == "messages"
 
@@ -269,3 +277,46 @@ def test_the_agents_own_calls_wait_for_nobody() -> None:
 def test_only_results() -> None:
     assert only_results(user(result("a"), result("b")).content)
     assert not only_results(user(result("a"), "Hurry.").content)
+
+
+# Chat and agent
+
+SAID = {"type": "text", "text": "Done."}
+OWN_CALL = {"type": "tool_use", "id": "1", "name": "Bash", "input": {}, "internal": True}
+OWN_RESULT = Message("user", ({"type": "tool_result", "tool_use_id": "1", "content": "x", "internal": True},))
+WORKED = [user("Do it"), assistant({"type": "thinking", "thinking": "Hm."}, OWN_CALL), OWN_RESULT, assistant(SAID)]
+SHOWN = [user("Do it"), assistant(SAID)]
+
+
+def conversation(profile: str) -> Record:
+    return Record("default", "a", history=list(WORKED), profile=profile)
+
+
+def turn_of(profile: str, history: list[Message] | None = None) -> TurnInput:
+    return TurnInput(user("And now?"), "opus", profile=profile, history=None if history is None else tuple(history))
+
+
+def test_an_agent_goes_on_from_all_it_did() -> None:
+    mine = conversation("agent")
+    assert needs(mine, turn_of("agent"))[1] is mine.history
+    assert needs(mine, turn_of("agent", SHOWN))[1] is mine.history
+
+
+def test_a_chat_goes_on_from_what_an_agent_showed() -> None:
+    for turn in (turn_of("chat"), turn_of("chat", SHOWN)):
+        profile, history = needs(conversation("agent"), turn)
+        assert (profile.name, history) == ("chat", SHOWN)
+
+
+def test_an_agent_goes_on_from_a_chat() -> None:
+    mine = conversation("chat")
+    profile, history = needs(mine, turn_of("agent"))
+    assert profile.name == "agent"
+    assert history is mine.history
+
+
+def test_another_profile_takes_another_process() -> None:
+    mine = conversation("chat")
+    standing = Standing(needs(mine, turn_of("chat"))[0], mine.history)
+    assert standing.fits(*needs(mine, turn_of("chat")), user("Hi"), parked=False)
+    assert not standing.fits(*needs(mine, turn_of("agent")), user("Hi"), parked=False)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from claude_code_api.core.turn import (
+    Activity,
     AnswerRestarted,
     AnswerStarted,
     Block,
@@ -49,7 +50,7 @@ class Head:
     conversation_id: str
     structured: bool = False
 
-    def completion(self, done: TurnCompleted, *, reasoning: bool) -> Object:
+    def completion(self, done: TurnCompleted, *, reasoning: bool, activity: bool) -> Object:
         """The whole answer of a request without a stream."""
         text, calls, refused = _joined(done, "text"), calls_of(done), self.refused(done)
         message: Object = {
@@ -60,8 +61,8 @@ class Head:
         }
         if calls:
             message["tool_calls"] = [_call(call["id"], call["name"], _arguments(call)) for call in calls]
-        if reasoning and (thinking := _joined(done, "thinking")):
-            message["reasoning_content"] = thinking
+        if told := _reasoning(done, thinking=reasoning, activity=activity):
+            message["reasoning_content"] = told
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish(done)}
         return self._object("chat.completion", done.model or self.model, [choice], usage(done.usage))
 
@@ -98,11 +99,15 @@ class Head:
 
 
 class Chunks:
-    """Makes one stream's chunks of a turn's events. `reasoning`: the model's thinking is passed on."""
+    """Makes one stream's chunks of a turn's events.
 
-    def __init__(self, head: Head, *, reasoning: bool, include_usage: bool) -> None:
+    `reasoning`: the model's thinking is passed on; `activity`: so is what an agent does with its own tools.
+    """
+
+    def __init__(self, head: Head, *, reasoning: bool, activity: bool, include_usage: bool) -> None:
         self._head = head
         self._reasoning = reasoning
+        self._activity = activity
         self._include_usage = include_usage
         self._opened = False
         self._is_dirty = False
@@ -126,6 +131,8 @@ class Chunks:
             yield from self._words("text", "content", event.text)
         elif isinstance(event, ThinkingDelta) and self._reasoning:
             yield from self._words("thinking", "reasoning_content", event.text)
+        elif isinstance(event, Activity) and self._activity:
+            yield from self._does(event.text)
         elif isinstance(event, ToolCallStarted):
             yield from self._call_begins(event.id, event.name)
         elif isinstance(event, ToolCallDelta):
@@ -141,6 +148,14 @@ class Chunks:
             text = _BETWEEN + text
         self._said.add(kind)
         yield from self._chunk({field: text})
+
+    def _does(self, line: str) -> Iterator[Object]:
+        """A line of its own. It is done: the model does not take it back when it says something again."""
+        was_dirty = self._is_dirty
+        self._parted |= self._said & {"thinking"}
+        yield from self._words("thinking", "reasoning_content", line)
+        self._parted.add("thinking")
+        self._is_dirty = was_dirty
 
     def _call_begins(self, identity: str, name: str) -> Iterator[Object]:
         if identity not in self._calls:
@@ -210,6 +225,21 @@ def _shown(done: TurnCompleted) -> Iterator[list[Block]]:
 def _joined(done: TurnCompleted, kind: Kind) -> str:
     texts = ("".join(block[kind] for block in blocks if block.get("type") == kind) for blocks in _shown(done))
     return _BETWEEN.join(text for text in texts if text)
+
+
+def _reasoning(done: TurnCompleted, *, thinking: bool, activity: bool) -> str:
+    """What the model thought, and what it did with tools of its own, in order."""
+    told: list[str] = []
+    for message in done.messages:
+        is_open = False
+        for block in message.content:
+            if thinking and block.get("type") == "thinking" and block["thinking"]:
+                told[len(told) - is_open :] = [(told[-1] if is_open else "") + block["thinking"]]
+                is_open = True
+            elif activity and "activity" in block:
+                told.append(block["activity"])
+                is_open = False
+    return _BETWEEN.join(told)
 
 
 def _call(identity: str, name: str, arguments: str) -> Object:

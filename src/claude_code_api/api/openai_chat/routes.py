@@ -34,7 +34,7 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
     The same `conversation_id` continues a conversation; without one, a new conversation's id comes back in the body and
     in `X-Conversation-ID`. With an `Idempotency-Key`, a retry gets the answer that the first request had.
     """
-    caller.check_profile("chat")
+    context.profiles.check(context.models.open(body.model).profile, caller)
     products = context.conversation_headers
     identity = identify(body.conversation_id, request.headers, products, body.session_id())
     parsed = await _parsed(body, context, identity)
@@ -90,7 +90,9 @@ async def _whole(request: Request, context: Context, ticket: Ticket, head: Head,
             elif isinstance(event, TurnFailed):
                 raise event.error
             elif isinstance(event, TurnCompleted):
-                completion = head.completion(event, reasoning=context.reasoning_content)
+                completion = head.completion(
+                    event, reasoning=context.reasoning_content, activity=context.agent_activity
+                )
                 body = json.dumps(completion, separators=(",", ":"))
                 return Delivered(body, on_sent=ticket.delivered, headers=headers)
     raise GatewayError("The turn ended without a result.")
@@ -108,7 +110,9 @@ async def _streamed(
         raise first.error
     if events.start is not None:
         headers["X-Session-Start"] = events.start.value
-    chunks = Chunks(head, reasoning=context.reasoning_content, include_usage=include_usage)
+    chunks = Chunks(
+        head, reasoning=context.reasoning_content, activity=context.agent_activity, include_usage=include_usage
+    )
     return EventStream(
         _frames(events, ticket, chunks),
         heartbeat_s=context.heartbeat_s,

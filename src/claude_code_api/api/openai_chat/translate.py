@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -16,6 +16,7 @@ from claude_code_api.api.openai_chat.tools import schema_of, tools_of
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.core.identity import Identity
 from claude_code_api.core.models import ModelNames
+from claude_code_api.core.profiles import AGENT, CHAT
 from claude_code_api.core.turn import Effort, Options, TurnInput
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
@@ -50,6 +51,7 @@ _EFFORTS: Mapping[str, Effort] = {
 }
 _MOST_STOPS = 4
 _LONGEST_STOP = 1_000
+_NOT_FOR_AGENTS = ("max_completion_tokens", "max_tokens", "stop")
 _PLAIN = re.compile(r"[A-Za-z0-9_.\-\[\]]{1,100}")
 _MOST_SHOWN = 32
 
@@ -78,8 +80,12 @@ def parse(
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
     _check_refused(request)
-    ignored = _ignored(request, strict=strict)
+    opened = models.open(request.model)
+    ignored = _ignored(request, strict=strict, agent=opened.profile == AGENT)
     options = _options(request)
+    if opened.profile == AGENT:
+        # They would cut off each of an agent's messages, its work included, rather than the answer.
+        options = replace(options, max_tokens=None, stop=())
     schema = schema_of(request)
     dialogue = dialogue_of(request.messages, media or Media(), appends=identity.appends)
     messages = dialogue.messages
@@ -91,11 +97,12 @@ def parse(
     )
     turn = TurnInput(
         new=messages[-1],
-        model=models.resolve(request.model or models.default),
+        model=opened.model,
         system=dialogue.system if append else dialogue.system or "",
         history=None if append else messages[:-1],
         named=identity.conversation_id is not None,
         apart=beside,
+        profile=CHAT if beside else opened.profile,  # a title takes no tools
         schema=schema,
         options=options,
     )
@@ -150,14 +157,20 @@ def _stop(given: str | list[str] | None) -> tuple[str, ...]:
     return tuple(sound(text, "stop") for text in texts)
 
 
-def _ignored(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
+def _ignored(request: ChatRequest, *, strict: bool, agent: bool) -> tuple[str, ...]:
     names = [name for name in _undeclared(request, "") if name not in _REFUSED]
+    if agent:
+        names += [name for name in _NOT_FOR_AGENTS if getattr(request, name) is not None]
     shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(names)]
     if strict and shown:
         raise UnsupportedParameter(
-            f"{shown[0]} has no effect with Claude Code, and [api] strict_params is on.", param=shown[0]
+            f"{shown[0]} has no effect {_where(shown[0])}, and [api] strict_params is on.", param=shown[0]
         )
     return tuple(shown if len(shown) <= _MOST_SHOWN else [*shown[:_MOST_SHOWN], "..."])
+
+
+def _where(name: str) -> str:
+    return "with the profile agent" if name in _NOT_FOR_AGENTS else "with Claude Code"
 
 
 def _undeclared(value: Any, path: str) -> Iterator[str]:
