@@ -96,8 +96,6 @@ class Gathered:
 
     def _told(self, role: str, block: Block, open_calls: frozenset[str], *, refused: bool) -> Block | None:
         kind = block["type"]
-        if role == "user" and kind == "text" and not self._structured:
-            return {**block, "internal": True}  # the CLI speaks to the model: its summary, when it compacted
         if kind == "tool_use" and block["id"] in open_calls:
             name = block["name"].removeprefix(PREFIX)
             return {"type": "tool_use", "id": block["id"], "name": name, "input": block["input"]}
