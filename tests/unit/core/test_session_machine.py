@@ -200,6 +200,9 @@ class SharedPool(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.world.settle()
+        for key in sorted(self.world.spared):  # whoever waits for a slot waits that long at most
+            self.world.spare_no_longer(key)
+        self.world.settle()
         assert self.world.unanswered() == []
         self.world.drain()
         self.world.settle()
