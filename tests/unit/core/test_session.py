@@ -425,3 +425,12 @@ def test_what_must_not_happen_is_told_with_the_story() -> None:
     told = str(caught.value)
     assert "TurnFinished(epoch=1, parked=False) in state idle" in told
     assert "new TurnRequested -> queued | queued SlotGranted -> starting" in told
+
+
+def test_a_process_that_cannot_go_back_is_replaced_and_the_turn_keeps_its_place() -> None:
+    session = busy()
+    play(session, ev.TurnRequested("two"))
+    assert play(session, ev.ProcessUnfit(1)) == [ev.StopProcess(StopReason.DIRTY)]
+    assert (session.state, session.current) == (State.STOPPING, "one")
+    assert play(session, ev.ProcessExited(1)) == [ev.ReleaseSlot(), ev.AcquireSlot()]
+    assert (session.state, session.current, list(session.waiting)) == (State.QUEUED, "one", ["two"])
