@@ -31,10 +31,11 @@ from claude_code_api.core.turn import (
 from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, TurnCancelled
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.own_process import OwnProcess
-from claude_code_api.runtime.ports import Agent, StoredConversation
+from claude_code_api.runtime.ports import Agent
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import defect, own_error, refusal_error, too_few
 from claude_code_api.runtime.standing import Standing, content_of, needs
+from claude_code_api.runtime.storage import StoredConversation
 from claude_code_api.runtime.watchdog import watch
 
 _log = structlog.get_logger("claude_code_api.session")

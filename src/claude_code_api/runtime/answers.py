@@ -27,7 +27,7 @@ from claude_code_api.core.turn import (
 )
 from claude_code_api.errors import IdempotencyKeyReused
 from claude_code_api.runtime.host import RequestMark
-from claude_code_api.runtime.ports import Store, StoredAnswer
+from claude_code_api.runtime.storage import Store, StoredAnswer
 from claude_code_api.runtime.stream import TurnStream
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.ticket import Running, Ticket

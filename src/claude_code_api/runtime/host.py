@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 from claude_code_api.core.turn import StartKind, TurnInput
 from claude_code_api.runtime.aftermath import Aftermath
 from claude_code_api.runtime.feed import Feeds
-from claude_code_api.runtime.ports import AgentLauncher, Store
+from claude_code_api.runtime.ports import AgentLauncher
 from claude_code_api.runtime.stats import Stats
+from claude_code_api.runtime.storage import Store
 from claude_code_api.runtime.stream import TurnStream
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.watchdog import Limits

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 
 from claude_code_api.core.keys import ApiKey
-from claude_code_api.runtime.ports import KeyStore
+from claude_code_api.runtime.storage import KeyStore
 from claude_code_api.runtime.tasks import Tasks
 
 _FRESH_S = 1.0

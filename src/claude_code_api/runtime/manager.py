@@ -31,12 +31,13 @@ from claude_code_api.runtime.aftermath import Aftermath
 from claude_code_api.runtime.answers import Answers
 from claude_code_api.runtime.feed import Feeds, Watch
 from claude_code_api.runtime.host import RequestMark, Turn
-from claude_code_api.runtime.ports import AgentLauncher, Store, StoredConversation
+from claude_code_api.runtime.ports import AgentLauncher
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import not_found
 from claude_code_api.runtime.revisions import Revisions
 from claude_code_api.runtime.slots import Slots
 from claude_code_api.runtime.stats import Stats
+from claude_code_api.runtime.storage import Store, StoredConversation
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.ticket import Running, Ticket
 from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from claude_code_api.core.turn import Message, Usage
-from claude_code_api.runtime.ports import Binding, StoredConversation
+from claude_code_api.runtime.ports import Binding
+from claude_code_api.runtime.storage import StoredConversation
 
 RUNNING, COMPLETED, FAILED, INTERRUPTED, REWOUND = "running", "completed", "failed", "interrupted", "rewound"
 """What a turn's `status` can be."""

@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, Engine, delete, func, select, tuple_
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.keys import ApiKey
-from claude_code_api.runtime.ports import (
+from claude_code_api.runtime.ports import Entry
+from claude_code_api.runtime.storage import (
     BeganTurn,
     CompletedTurn,
-    Entry,
     Fork,
     ForkResult,
     Rewound,

@@ -17,8 +17,9 @@ from claude_code_api.errors import InvalidRequest, StoreUnavailable
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.feed import Feeds
 from claude_code_api.runtime.host import Host, RequestMark, Turn
-from claude_code_api.runtime.ports import BeganTurn, CompletedTurn, Emit, Entry, Launch, Origin
+from claude_code_api.runtime.ports import Emit, Entry, Launch, Origin
 from claude_code_api.runtime.stats import Stats
+from claude_code_api.runtime.storage import BeganTurn, CompletedTurn
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.watchdog import Limits
 
