@@ -56,6 +56,12 @@ class InvalidFile(InvalidRequest):
     code = "invalid_file"
 
 
+class SchemaNotTaken(InvalidRequest):
+    """Claude Code cannot compile the JSON schema that the answer is to meet."""
+
+    code = "invalid_json_schema"
+
+
 class ModelNotFound(InvalidRequest):
     """No such model here."""
 

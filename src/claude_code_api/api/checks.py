@@ -1,36 +1,13 @@
-"""Checks of what clients send that every dialect needs: texts, names and JSON schemas. Pure.
-
-The schemas go to the Messages API, which refuses what is not JSON Schema 2020-12; here a client is told where.
-"""
+"""Checks of what clients send that every dialect needs: texts and names. Pure."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections import deque
-from collections.abc import Iterator
-from functools import lru_cache
-from typing import Any
-from urllib.parse import unquote
 
 from claude_code_api.errors import InvalidRequest
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _LONGEST_NAME = 64
-_LARGEST_SCHEMA = 200_000
-"""Characters of JSON."""
-_LONGEST_TOLD = 300
-_NOT_AT_THE_ROOT = ("oneOf", "anyOf", "allOf", "enum", "not")
-
-Schema = dict[str, Any]
-
-# Where a schema holds others: by name, in a row, and one.
-_NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLE = (
-    *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
-    *("unevaluatedItems", "unevaluatedProperties"),
-)
 
 
 def sound(text: str, where: str) -> str:
@@ -57,114 +34,3 @@ def checked_name(name: str, where: str) -> str:
             param=where,
         )
     return name
-
-
-def checked_schema(schema: Schema, what: str, where: str, *, strict: bool) -> None:
-    """Check the schema of an object. `what` is what it is for, as the message says it.
-
-    `strict` asks of every object in it what OpenAI does: no additional properties, and all properties required. The
-    first check of a large schema takes a while (half a second for 100,000 characters). Raises InvalidRequest.
-    """
-    try:
-        text = json.dumps(schema, allow_nan=False, ensure_ascii=False)
-        text.encode()
-        problem = _size_problem(text) or _root_problem(schema) or _problem(text)
-        if problem is None and strict:
-            problem = next(_strict_problems(schema), None)
-    except UnicodeEncodeError:
-        problem = "it contains half of a surrogate pair, which is not text."
-    except (RecursionError, ValueError):
-        problem = "it is nested too deeply, or has numbers that JSON does not know."
-    if problem is not None:
-        raise InvalidRequest(f"Invalid schema for {what}: {problem}", param=where)
-
-
-def _size_problem(text: str) -> str | None:
-    if len(text) <= _LARGEST_SCHEMA:
-        return None
-    return f"it has {len(text)} characters as JSON; at most {_LARGEST_SCHEMA} are taken."
-
-
-def _root_problem(schema: Schema) -> str | None:
-    if schema.get("type") != "object":
-        kind = schema.get("type")
-        return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: {json.dumps(kind or 'None')}'."
-    if any(word in schema for word in _NOT_AT_THE_ROOT):
-        return "schema must have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level."
-    return None
-
-
-@lru_cache(maxsize=256)
-def _problem(text: str) -> str | None:
-    """What is wrong with a schema; clients send the same ones with every request."""
-    # Importing it takes a tenth of a second, and most requests need none of it.
-    from jsonschema import Draft202012Validator, FormatChecker
-    from jsonschema.exceptions import SchemaError
-
-    schema = json.loads(text)
-    try:
-        Draft202012Validator.check_schema(schema, FormatChecker(()))  # patterns are JavaScript's, not Python's
-    except SchemaError as error:
-        at = ".".join(map(str, error.absolute_path)) or "the schema itself"
-        return f"{error.message[:_LONGEST_TOLD]} (in {at}; JSON Schema 2020-12)."
-    return next(_reference_problems(schema), None)
-
-
-def _reference_problems(root: Schema) -> Iterator[str]:
-    schemas = [schema for _, schema in _schemas(root)]
-    anchors = {schema.get(word) for schema in schemas for word in ("$anchor", "$dynamicAnchor")}
-    for schema in schemas:
-        for word in ("$ref", "$dynamicRef"):
-            if (reference := schema.get(word)) is None:
-                continue
-            if not reference.startswith("#"):
-                yield f"{word} {reference[:_LONGEST_TOLD]!r}: a reference must begin with '#', inside the schema."
-            elif not _resolves(root, reference[1:], anchors):
-                yield f"{word} {reference[:_LONGEST_TOLD]!r} points to nothing in the schema."
-
-
-def _resolves(root: Schema, fragment: str, anchors: set[Any]) -> bool:
-    if not fragment.startswith("/"):
-        return not fragment or fragment in anchors
-    at: Any = root
-    for step in unquote(fragment[1:]).split("/"):
-        name = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(at, dict) and name in at:
-            at = at[name]
-        elif isinstance(at, list) and name.isdecimal() and int(name) < len(at):
-            at = at[int(name)]
-        else:
-            return False
-    return isinstance(at, dict | bool)
-
-
-def _strict_problems(root: Schema) -> Iterator[str]:
-    for at, schema in _schemas(root):
-        context = f"In context=({', '.join(map(repr, at))}{',' if len(at) == 1 else ''}), "
-        kinds = schema.get("type")
-        if "properties" not in schema and "object" not in (kinds if isinstance(kinds, list) else [kinds]):
-            continue
-        if schema.get("additionalProperties") is not False:
-            yield f"{context}'additionalProperties' is required to be supplied and to be false."
-        required = frozenset(schema.get("required", ()))
-        for name in schema.get("properties", {}):
-            if name not in required:
-                yield (
-                    f"{context}'required' is required to be supplied and to be an array including every key in "
-                    f"properties. Missing {name!r}."
-                )
-
-
-def _schemas(root: Schema) -> Iterator[tuple[tuple[str, ...], Schema]]:
-    """The schema and every one in it, with the way to it."""
-    left: deque[tuple[tuple[str, ...], Any]] = deque([((), root)])
-    while left:
-        at, schema = left.popleft()
-        if not isinstance(schema, dict):
-            continue  # true and false are schemas, too
-        yield at, schema
-        for word in _NAMED:
-            left += [((*at, word, name), one) for name, one in schema.get(word, {}).items()]
-        for word in _LISTED:
-            left += [((*at, word, str(number)), one) for number, one in enumerate(schema.get(word, []))]
-        left += [((*at, word), schema[word]) for word in _SINGLE if word in schema]

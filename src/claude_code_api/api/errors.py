@@ -16,9 +16,6 @@ from claude_code_api import errors as err
 # The first class that matches decides: (status, OpenAI's error type).
 TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ModelNotFound: (404, "invalid_request_error"),
-    err.InvalidImage: (400, "invalid_request_error"),
-    err.InvalidImageUrl: (400, "invalid_request_error"),
-    err.InvalidFile: (400, "invalid_request_error"),
     err.InvalidRequest: (400, "invalid_request_error"),
     err.InvalidApiKey: (401, "invalid_request_error"),  # as OpenAI has it
     err.ProfileNotAllowed: (403, "permission_error"),

@@ -21,7 +21,7 @@ from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.api.sse import EventStream, data
 from claude_code_api.core.identity import Identity, identify
 from claude_code_api.core.turn import AnswerStarted, StartKind, TurnCompleted, TurnEvent, TurnFailed, TurnStarted
-from claude_code_api.errors import GatewayError, UpstreamInterrupted
+from claude_code_api.errors import GatewayError, SchemaNotTaken, UpstreamInterrupted
 from claude_code_api.runtime.ticket import Ticket
 
 router = APIRouter(tags=["OpenAI"])
@@ -88,7 +88,7 @@ async def _whole(request: Request, context: Context, ticket: Ticket, head: Head,
             if isinstance(event, TurnStarted):
                 headers["X-Session-Start"] = event.start.value
             elif isinstance(event, TurnFailed):
-                raise event.error
+                raise _named(event.error)
             elif isinstance(event, TurnCompleted):
                 completion = head.completion(event, reasoning=context.reasoning_content)
                 body = json.dumps(completion, separators=(",", ":"))
@@ -105,7 +105,7 @@ async def _streamed(
     async with ClientWatch(request.receive, ticket.abandon):
         first = await events.peek(context.heartbeat_s)
     if isinstance(first, TurnFailed):
-        raise first.error
+        raise _named(first.error)
     if events.start is not None:
         headers["X-Session-Start"] = events.start.value
     chunks = Chunks(head, reasoning=context.reasoning_content, include_usage=include_usage)
@@ -117,6 +117,13 @@ async def _streamed(
         on_sent=ticket.delivered,
         headers=headers,
     )
+
+
+def _named(error: GatewayError) -> GatewayError:
+    """The error of a turn with the field of this dialect that it is about."""
+    if isinstance(error, SchemaNotTaken):
+        error.param = "response_format.json_schema.schema"
+    return error
 
 
 class _Peekable:
@@ -153,7 +160,7 @@ class _Peekable:
 async def _frames(events: _Peekable, ticket: Ticket, chunks: Chunks) -> AsyncIterator[bytes]:
     async for event in events.events():
         if isinstance(event, TurnFailed):
-            yield data(envelope(event.error))
+            yield data(envelope(_named(event.error)))
             return
         try:
             frames = b"".join(map(data, chunks.of(event)))

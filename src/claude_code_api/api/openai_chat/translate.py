@@ -14,6 +14,7 @@ from claude_code_api.api.media import Media
 from claude_code_api.api.openai_chat.dialogue import dialogue_of
 from claude_code_api.api.openai_chat.tools import schema_of, tools_of
 from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.api.schemas import SchemaBudget
 from claude_code_api.core.identity import Identity
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.turn import Effort, Options, TurnInput
@@ -79,8 +80,9 @@ def parse(
     """
     _check_refused(request)
     ignored = _ignored(request, strict=strict)
-    options = _options(request)
-    schema = schema_of(request)
+    budget = SchemaBudget()
+    options = _options(request, budget)
+    schema = schema_of(request, budget)
     dialogue = dialogue_of(request.messages, media or Media(), appends=identity.appends)
     messages = dialogue.messages
     if not messages or messages[-1].role != "user":
@@ -109,20 +111,21 @@ def _check_refused(request: ChatRequest) -> None:
             raise UnsupportedParameter(f"{name} is not offered: {refusal.advice}", param=name)
 
 
-def _options(request: ChatRequest) -> Options:
-    tools, choice = tools_of(request)
+def _options(request: ChatRequest, budget: SchemaBudget) -> Options:
     effort = request.reasoning_effort
     if effort is not None and effort not in _EFFORTS:
         raise InvalidRequest(
             f"reasoning_effort: {effort[:100]!r} is none of {', '.join(map(repr, _EFFORTS))}.", param="reasoning_effort"
         )
+    max_tokens, stop = _max_tokens(request), _stop(request.stop)
+    tools, choice = tools_of(request, budget)
     return Options(
         tools=tools,
         tool_choice=choice,
         effort=None if effort is None else _EFFORTS[effort],
         thinking=effort != "none",
-        max_tokens=_max_tokens(request),
-        stop=_stop(request.stop),
+        max_tokens=max_tokens,
+        stop=stop,
     )
 
 
