@@ -92,6 +92,12 @@ class HostNotAllowed(GatewayError):
     code = "host_not_allowed"
 
 
+class OriginNotAllowed(GatewayError):
+    """The request comes from a web page that is not served."""
+
+    code = "origin_not_allowed"
+
+
 class ConversationNotFound(GatewayError):
     """No such conversation of this caller."""
 

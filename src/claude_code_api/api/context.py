@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,7 +19,10 @@ from claude_code_api.runtime.ports import SparePool
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The runtime, and the settings that the API itself goes by."""
+    """The runtime, and the settings that the API itself goes by.
+
+    `started_at` is of the monotonic clock, `since` Unix time.
+    """
 
     manager: SessionManager
     keys: Keyring
@@ -27,12 +31,14 @@ class Context:
     conversation_headers: tuple[str, ...]
     side_requests: tuple[str, ...]
     images: ImageFetcher
+    checks: Executor
     strict_params: bool
     reasoning_content: bool
     heartbeat_s: float
     patience_s: float
     offline: bool
     started_at: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.time)
 
 
 async def _context(request: Request) -> Context:

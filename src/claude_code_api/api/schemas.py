@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from claude_code_api.core.nesting import DEEPEST, count, is_deep
 from claude_code_api.errors import InvalidRequest
 
 Schema = dict[str, Any]
@@ -21,8 +22,6 @@ Path = tuple[str, ...]
 
 _LARGEST = 200_000
 """Characters of JSON, of one schema."""
-_DEEPEST = 100
-"""Containers in one another: the CLI compiles a schema by recursion."""
 _MOST_CHARACTERS, _MOST_VALUES = 2_000_000, 200_000
 """Of all schemas of a request."""
 _LONGEST_TOLD = 300
@@ -106,15 +105,10 @@ def pointer(reference: str) -> Path:
 
 def _size_problem(schema: Schema, budget: SchemaBudget) -> str | None:
     """Count first, which costs least: nothing else looks at what is too large."""
-    level: list[Any] = [schema]
-    for _ in range(_DEEPEST + 1):
-        if (problem := budget.take(values=len(level))) is not None:
-            return problem
-        level = [one for value in level for one in _held(value)]
-        if not level:
-            break
-    else:
-        return f"it is nested too deeply: at most {_DEEPEST} objects and arrays in one another."
+    if is_deep(schema):
+        return f"it is nested too deeply: at most {DEEPEST} objects and arrays in one another."
+    if (problem := budget.take(values=count(schema))) is not None:
+        return problem
     try:
         text = json.dumps(schema, allow_nan=False, ensure_ascii=False)
         text.encode()
@@ -125,12 +119,6 @@ def _size_problem(schema: Schema, budget: SchemaBudget) -> str | None:
     if len(text) > _LARGEST:
         return f"it has {len(text)} characters as JSON; at most {_LARGEST} are taken."
     return budget.take(characters=len(text))
-
-
-def _held(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _root_problem(schema: Schema) -> str | None:

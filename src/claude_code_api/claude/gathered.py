@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from claude_code_api.claude.tools import PREFIX
+from claude_code_api.core.nesting import is_deep
 from claude_code_api.core.turn import Block, Message
 
 STRUCTURED_OUTPUT = "StructuredOutput"
@@ -25,8 +28,8 @@ class Gathered:
         self._messages: list[tuple[str, str, list[Block]]] = []
 
     def assistant(self, identity: str, blocks: list[Block], uuid: str) -> None:
-        """An assistant frame: one or more blocks of the message `identity`."""
-        self._add("assistant", identity, blocks, uuid)
+        """An assistant frame: one or more blocks of the message `identity`. Raises RecursionError."""
+        self._add("assistant", identity, [_flat(block) for block in blocks], uuid)
 
     def user(self, content: str | list[Block], uuid: str) -> set[str]:
         """A user frame of the CLI's own; returns the calls whose results it holds."""
@@ -89,3 +92,10 @@ class Gathered:
         if block.get("name") == STRUCTURED_OUTPUT:
             return None
         return {**block, "internal": True} if kind == "tool_use" else block
+
+
+def _flat(block: Block) -> Block:
+    """Arguments too deep for others to follow are kept as text, as they are when a client sends them."""
+    if block["type"] != "tool_use" or not is_deep(block["input"]):
+        return block
+    return {**block, "input": {"arguments": json.dumps(block["input"], ensure_ascii=False)}}

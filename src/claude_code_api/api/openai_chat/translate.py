@@ -79,14 +79,24 @@ def parse(
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
     _check_refused(request)
-    ignored = _ignored(request, strict=strict)
+    ignored = _ignored(request, identity, strict=strict)
     budget = SchemaBudget()
     options = _options(request, budget)
     schema = schema_of(request, budget)
+    if schema is not None and options.tool_choice.kind in ("any", "tool"):
+        raise InvalidRequest(
+            "'tool_choice' forces a call, and 'response_format' an answer: Claude would give neither. Ask with "
+            "'tool_choice' first, and with 'response_format' when you send the results; or use 'auto'.",
+            param="tool_choice",
+        )
     dialogue = dialogue_of(request.messages, media or Media(), appends=identity.appends)
     messages = dialogue.messages
     if not messages or messages[-1].role != "user":
-        raise InvalidRequest("The last message must be the user's, or a tool's result.", param="messages")
+        raise InvalidRequest(
+            "The last message must be the user's, or a tool's result: Claude does not go on with a message of the "
+            "assistant's. Say in a user's message how the answer should begin.",
+            param="messages",
+        )
     append = identity.appends and not dialogue.whole
     beside = (
         not identity.appends and len(messages) == 1 and messages[0].text().lstrip().startswith(tuple(side_requests))
@@ -153,8 +163,11 @@ def _stop(given: str | list[str] | None) -> tuple[str, ...]:
     return tuple(sound(text, "stop") for text in texts)
 
 
-def _ignored(request: ChatRequest, *, strict: bool) -> tuple[str, ...]:
+def _ignored(request: ChatRequest, identity: Identity, *, strict: bool) -> tuple[str, ...]:
     names = [name for name in _undeclared(request, "") if name not in _REFUSED]
+    if identity.by_session:
+        names.remove("metadata")
+        names += [f"metadata.{name}" for name in request.extra()["metadata"] if name != "session_id"]
     shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(names)]
     if strict and shown:
         raise UnsupportedParameter(
@@ -173,6 +186,5 @@ def _undeclared(value: Any, path: str) -> Iterator[str]:
         for name, said in (value.model_extra or {}).items():
             if said is not None and (said != [] or not path):
                 yield f"{dot}{name}"
-        for name, inner in value:
-            if name in type(value).model_fields:
-                yield from _undeclared(inner, f"{dot}{name.rstrip('_')}")
+        for name, field in type(value).model_fields.items():
+            yield from _undeclared(getattr(value, name), f"{dot}{field.alias or name}")
