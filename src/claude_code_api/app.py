@@ -7,6 +7,7 @@ import contextlib
 import shutil
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -44,9 +45,10 @@ log = structlog.get_logger(__name__)
 
 _SESSIONS = "sessions"
 _SWEEP_BATCH = 500
+_CHECKS_AT_ONCE = 2
 _EXPOSED = (
     *("X-Request-ID", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params"),
-    *("Idempotent-Replayed", "Retry-After"),
+    *("Idempotent-Replayed", "Retry-After", "x-should-retry"),
 )
 
 
@@ -90,6 +92,8 @@ def create_app(
         janitor = _janitor(settings, manager, launcher)
         keys = Keyring(store)
         sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
+        images = _images(settings)
+        checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
         app.state.context = Context(
             manager=manager,
             keys=keys,
@@ -98,7 +102,8 @@ def create_app(
             profiles=ProfilePolicy(settings.agent.allow_unsandboxed),
             conversation_headers=settings.api.conversation_headers,
             side_requests=settings.api.side_requests,
-            images=_images(settings),
+            images=images,
+            checks=checks,
             strict_params=settings.api.strict_params,
             reasoning_content=settings.api.reasoning_content,
             agent_activity=settings.api.agent_activity,
@@ -117,6 +122,8 @@ def create_app(
             await manager.shutdown()
             await launcher.close()
             await keys.close()
+            images.close()
+            checks.shutdown(wait=False, cancel_futures=True)
             await store.close()
             if guard.close():
                 note_clean_end(record)
@@ -152,7 +159,9 @@ def _http(
     for room in (openai_chat, models, sessions, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
-    app.add_middleware(auth.Auth, hosts=settings.server.allowed_hosts, exposed=exposed)
+    app.add_middleware(
+        auth.Auth, hosts=settings.server.allowed_hosts, exposed=exposed, required=settings.server.require_keys
+    )
     if settings.server.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -161,7 +170,12 @@ def _http(
             allow_headers=["*"],
             expose_headers=_EXPOSED,
         )
-    app.add_middleware(Edge, origins=settings.server.allowed_origins, max_body=settings.server.max_body_bytes)
+    app.add_middleware(
+        Edge,
+        origins=settings.server.allowed_origins,
+        max_body=settings.server.max_body_bytes,
+        patience_s=settings.server.slow_client_seconds,
+    )
     return app
 
 

@@ -44,6 +44,11 @@ class ServerSettings(_Section):
         default_factory=lambda: _user_dir("XDG_DATA_HOME", ".local/share"),
         description="Where conversations keep their files. One server at a time uses it.",
     )
+    require_keys: bool = Field(
+        False,
+        description="Refuse every request as long as there are no API keys, on loopback as well: for servers behind a "
+        "proxy.",
+    )
     allowed_hosts: tuple[str, ...] = Field(
         (),
         description="Host names, beside loopback, that requests without an API key may address (such as "

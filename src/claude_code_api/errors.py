@@ -56,6 +56,12 @@ class InvalidFile(InvalidRequest):
     code = "invalid_file"
 
 
+class SchemaNotTaken(InvalidRequest):
+    """Claude Code cannot compile the JSON schema that the answer is to meet."""
+
+    code = "invalid_json_schema"
+
+
 class ModelNotFound(InvalidRequest):
     """No such model here."""
 
@@ -90,6 +96,12 @@ class HostNotAllowed(GatewayError):
     """The request names the server by a name that is not its own."""
 
     code = "host_not_allowed"
+
+
+class OriginNotAllowed(GatewayError):
+    """The request comes from a web page that is not served."""
+
+    code = "origin_not_allowed"
 
 
 class ConversationNotFound(GatewayError):

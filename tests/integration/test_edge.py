@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import time
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.gateway import Gateway, text_of
+from tests.gateway import Gateway, eventually, text_of
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -30,6 +34,59 @@ def test_a_body_that_is_not_json_is_refused(gateway: Gateway, kind: str) -> None
     answer = gateway.http.post("/v1/chat/completions", content=b'{"messages": []}', headers={"Content-Type": kind})
     assert answer.status_code == 415
     assert answer.json()["error"]["code"] == "unsupported_media_type"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"messages": "\xff"}', "UTF-8"),
+        (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (b'{"a": ', "not valid JSON"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_told_why(gateway: Gateway, body: bytes, told: str) -> None:
+    answer = gateway.http.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert told in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "param"),
+    [
+        ([{"type": "text", "text": 7}], "messages[0].content[0].text"),
+        ([{"text": "a"}], "messages[0].content[0].type"),
+        (7, "messages[0].content"),
+    ],
+)
+def test_of_what_a_content_may_be_the_error_is_about_what_was_meant(gateway: Gateway, content: Any, param: str) -> None:
+    answer = gateway.http.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": content}]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_health_is_asked_by_head_as_well_and_models_have_a_birthday(gateway: Gateway) -> None:
+    assert gateway.http.head("/health").status_code == 200
+    created = gateway.http.get("/v1/models").json()["data"][0]["created"]
+    assert abs(created - time.time()) < 24 * 3600
+
+
+def test_options_that_are_null_and_headers_that_are_empty_say_nothing(gateway: Gateway) -> None:
+    body = {"messages": HELLO, "stream": True, "stream_options": {"include_usage": None}}
+    answer = gateway.http.post("/v1/chat/completions", json=body, headers={"X-Conversation-ID": ""})
+    assert answer.status_code == 200
+
+
+def test_a_served_page_can_read_what_the_edge_refuses(start_gateway: Any) -> None:
+    gateway = start_gateway({"server__allowed_origins": ["https://chat.example"]})
+    headers = {"Origin": "https://chat.example", "Content-Type": "text/plain"}
+    answer = gateway.http.post("/v1/chat/completions", content=b"{}", headers=headers)
+    assert answer.status_code == 415
+    assert answer.headers["access-control-allow-origin"] == "https://chat.example"
+    answer = gateway.http.get("/v1/nothing", headers=headers)
+    assert answer.headers.get_list("access-control-allow-origin") == ["https://chat.example"]
+    assert "x-should-retry" in answer.headers["access-control-expose-headers"]
+    refused = gateway.http.get("/health", headers={"Origin": "https://evil.example"})
+    assert refused.json()["error"]["code"] == "origin_not_allowed"
+    assert "access-control-allow-origin" not in refused.headers
 
 
 def test_a_body_that_is_too_large_is_refused(gateway: Gateway) -> None:
@@ -118,3 +175,28 @@ def test_the_api_describes_itself(gateway: Gateway) -> None:
     paths = gateway.http.get("/openapi.json").json()["paths"]
     assert {"/v1/chat/completions", "/v1/models", "/v1/sessions", "/stats", "/health"} <= set(paths)
     assert gateway.http.get("/docs").status_code == 200
+
+
+def test_clients_that_stand_still_do_not_stay(start_gateway: Any) -> None:
+    gateway = start_gateway({"server__slow_client_seconds": 1})
+    name, _, port = gateway.url.removeprefix("http://").partition(":")
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {name}\r\nContent-Type: application/json\r\n"
+
+    def connections() -> int:
+        server = psutil.Process(gateway.process.pid)
+        return sum(one.laddr.port == int(port) for one in server.net_connections() if one.status != "LISTEN")
+
+    with socket.socket() as silent, socket.socket() as deaf:
+        silent.connect((name, int(port)))
+        silent.sendall(f"{head}Content-Length: 100\r\n\r\n".encode() + b"{")
+        silent.settimeout(10)
+        assert b" 408 " in silent.recv(1000)
+        gateway.http.close()
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        deaf.connect((name, int(port)))
+        body = json.dumps({"stream": True, "messages": [{"role": "user", "content": "[[offline: words 900000]]"}]})
+        deaf.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        eventually(lambda: "client_too_slow" in gateway.log(), 40)
+        silent.close()
+        eventually(lambda: connections() == 0, 10)
+    assert "without completing response" not in gateway.log()

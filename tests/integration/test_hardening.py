@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -77,11 +78,49 @@ def test_half_a_character_is_refused_with_its_place(gateway: Gateway) -> None:
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "messages[0].content")
 
 
-def test_forty_thousand_messages_do_not_stop_the_server(gateway: Gateway) -> None:
-    body = {"messages": [{"role": "user", "content": "x"} for _ in range(40_000)], "n": 1, "model": "no such model"}
+@pytest.mark.parametrize(
+    ("messages", "status", "param"),
+    [
+        ([{"role": "user", "content": "x"}] * 20_000, 404, "model"),
+        ([{"role": "user", "content": "x"}] * 300_000, 400, "messages"),
+        ([{"role": "user", "content": [{"type": "text", "text": "x" * 1000}] * 10_000}], 404, "model"),
+        ([{"role": "user", "content": [{"type": "text", "text": "x"}] * 10_001}], 400, "messages[0].content"),
+    ],
+)
+def test_a_request_of_many_pieces_does_not_stop_the_server(
+    gateway: Gateway, messages: list[Any], status: int, param: str
+) -> None:
+    body = {"messages": messages, "n": 1, "model": "no such model"}
     began = time.monotonic()
-    assert gateway.http.post("/v1/chat/completions", json=body).status_code == 404
+    answer = gateway.http.post("/v1/chat/completions", json=body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
     assert time.monotonic() - began < 5
+
+
+def test_half_a_character_in_the_metadata_is_no_defect(gateway: Gateway) -> None:
+    body = b'{"messages": [{"role": "user", "content": "hi"}], "metadata": {"session_id": "a\\ud800"}}'
+    answer = gateway.http.post("/v1/chat/completions", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("depth", [90, 300, 600, 900, 5_000])
+@pytest.mark.parametrize("stream", [False, True])
+def test_arguments_that_a_model_nests_deeply_are_no_defect(gateway: Gateway, depth: int, stream: bool) -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    asked = f'[[offline: call f {{"a": {"[" * depth}{"]" * depth}}}]]'
+    answer = gateway.ask(asked, tools=tools, stream=stream)
+    assert "internal_error" not in answer.text
+    if depth < 700:
+        assert answer.status_code == 200
+        assert "tool_calls" in answer.text
+    calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": asked[asked.index("{") : -2]}}]
+    history = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "tool_calls": calls},
+        {"role": "tool", "tool_call_id": "a", "content": "done"},
+    ]
+    answer = gateway.http.post("/v1/chat/completions", json={"messages": history, "tools": tools})
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(

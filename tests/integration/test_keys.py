@@ -423,3 +423,26 @@ def test_a_database_of_an_earlier_version_is_brought_here_unless_a_server_uses_i
     gateway.process.terminate()
     gateway.process.wait(timeout=60)
     assert make(gateway.data).startswith("ccapi_")
+
+
+def test_a_server_that_requires_keys_lets_nobody_in_without(start_gateway: Start) -> None:
+    gateway = start_gateway({"server__require_keys": True})
+    refused(gateway.ask("hello"), "require_keys")
+    assert gateway.http.get("/health").status_code == 200
+    assert gateway.http.head("/health").status_code == 200
+    assert gateway.http.get("/health?deeper=1").status_code == 200
+    assert gateway.http.get("/health?a=1&deep").status_code == 401
+    key = make(gateway.data)
+    with client(gateway, key) as http:
+        eventually(lambda: ask(http, "hello").status_code == 200, SOON_S)
+    keys(gateway.data, "revoke", public(key), "--delete")
+    eventually(lambda: "require_keys" in gateway.ask("hello").text, SOON_S)
+    assert "api_keys_gone" in gateway.log()
+
+
+def test_a_bearer_without_a_key_hides_no_other(start_gateway: Start) -> None:
+    gateway = start_gateway()
+    key = make(gateway.data)
+    headers = {"Authorization": "Bearer", "x-api-key": key}
+    eventually(lambda: gateway.http.get("/v1/models").status_code == 401, SOON_S)
+    assert gateway.http.get("/v1/models", headers=headers).status_code == 200

@@ -1,12 +1,13 @@
 """Who is asking: where there are API keys the key decides, where there are none the Host that is addressed.
 
-Plain ASGI, around every route, documentation and unknown paths included. Only `GET /health` and preflights are open.
+Plain ASGI, around every route, documentation and unknown paths included. Only `/health` and preflights are open.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from urllib.parse import parse_qs
 
 import structlog
 from starlette.datastructures import Headers
@@ -23,14 +24,16 @@ log = structlog.get_logger(__name__)
 class Auth:
     """Finds the caller of each request, for `Who`, or answers 401. The keys are those of the application's context.
 
-    `hosts` are names, beside loopback, that may be addressed. `exposed` says that other machines can reach the server:
-    then nobody comes in without a key.
+    `hosts` are names, beside loopback, that may be addressed. `exposed` says that other machines can reach the server,
+    `required` that it shall not matter: then nobody comes in without a key.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], exposed: bool) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], exposed: bool, required: bool) -> None:
         self._app = app
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._exposed = exposed
+        self._required = required
+        self._had_keys = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its caller, or refuse it."""
@@ -59,12 +62,21 @@ class Auth:
             await self._app(scope, receive, send)
 
     def _caller(self, headers: Headers, known: Mapping[str, ApiKey]) -> Caller:
+        if self._had_keys and not known:
+            is_open = not (self._exposed or self._required)
+            log.warning("api_keys_gone", consequence="everybody may send requests" if is_open else "nobody gets in")
+        self._had_keys = bool(known)
         if known:
             return admit(_given(headers), known, time.time())
         if self._exposed:
             raise InvalidApiKey(
                 "There are no API keys any more, and other machines can reach this server: it refuses everything until "
                 "there is one. On the server: `claude-code-api keys create`."
+            )
+        if self._required:
+            raise InvalidApiKey(
+                "There are no API keys, and [server] require_keys is on: this server refuses everything until there is "
+                "one. On the server: `claude-code-api keys create`."
             )
         # A page may point a name of its own at this address (DNS rebinding).
         if not self._knows(headers):
@@ -79,12 +91,15 @@ class Auth:
 def _is_open(scope: Scope) -> bool:
     if scope["method"] == "OPTIONS":
         return True
-    return scope["method"] == "GET" and scope["path"] == "/health" and b"deep" not in scope["query_string"]
+    if scope["method"] not in ("GET", "HEAD") or scope["path"] != "/health":
+        return False
+    return "deep" not in parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def _given(headers: Headers) -> str | None:
     scheme, _, key = headers.get("authorization", "").strip().partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+    bearer = key.strip() if scheme.lower() == "bearer" else ""
+    return bearer or headers.get("x-api-key", "").strip()
 
 
 def _foreign(headers: Headers) -> HostNotAllowed:

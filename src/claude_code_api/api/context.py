@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -22,6 +23,7 @@ class Context:
     """The runtime, and the settings that the API itself goes by.
 
     `sessions_root` is where the conversations' directories are: nobody is shown it.
+    `started_at` is of the monotonic clock, `since` Unix time.
     """
 
     manager: SessionManager
@@ -32,6 +34,7 @@ class Context:
     conversation_headers: tuple[str, ...]
     side_requests: tuple[str, ...]
     images: ImageFetcher
+    checks: Executor
     strict_params: bool
     reasoning_content: bool
     agent_activity: bool
@@ -40,6 +43,7 @@ class Context:
     sessions_root: str
     offline: bool
     started_at: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.time)
 
 
 async def _context(request: Request) -> Context:

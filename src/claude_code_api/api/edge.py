@@ -6,6 +6,7 @@ send without asking (anything but application/json). Who is asking, and by which
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 
@@ -15,21 +16,29 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from claude_code_api.api.errors import error_response
+from claude_code_api.errors import OriginNotAllowed
+
 log = structlog.get_logger(__name__)
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.\-]+)(?::\d+)?")
 _ORIGIN = re.compile(rf"https?://({HOST.pattern})")
+_SLOWEST = 10
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 
 class Edge:
-    """Wraps the application. `origins` are allowed beside loopback and the server's own; `max_body` is in bytes."""
+    """Wraps the application. `origins` are allowed beside loopback and the server's own; `max_body` is in bytes.
 
-    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], max_body: int) -> None:
+    `patience_s` is how long a body may stand still; ten times of it is how long it may take.
+    """
+
+    def __init__(self, app: ASGIApp, *, origins: tuple[str, ...], max_body: int, patience_s: float) -> None:
         self._app = app
         self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         self._max_body = max_body
+        self._patience_s = patience_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an allowed request on, with a request id; answer another one."""
@@ -37,6 +46,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        origin = headers.get("origin", "")
         given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
@@ -47,7 +57,11 @@ class Edge:
             nonlocal answered
             answered = True
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                sent = MutableHeaders(scope=message)
+                sent["X-Request-ID"] = request_id
+                if origin in self._origins and "access-control-allow-origin" not in sent:
+                    sent["Access-Control-Allow-Origin"] = origin  # a page shall read what is refused here, too
+                    sent.add_vary_header("Origin")
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -56,7 +70,7 @@ class Edge:
                 await refusal(scope, receive, send_with_id)
                 return
             try:
-                await self._app(scope, _Bounded(receive, self._max_body), send_with_id)
+                await self._app(scope, _Bounded(receive, self._max_body, self._patience_s), send_with_id)
             except Exception:
                 log.exception("request_failed", method=scope["method"], path=scope["path"])
                 if not answered:
@@ -65,10 +79,10 @@ class Edge:
     def _refuse(self, method: str, headers: Headers) -> JSONResponse | None:
         origin = headers.get("origin")
         if origin is not None and not self._known_origin(origin.lower(), headers):
-            return _refusal(
-                403,
-                "origin_not_allowed",
-                f"Requests from the origin {origin[:100]!r} are not served; add it to [server] allowed_origins.",
+            return error_response(
+                OriginNotAllowed(
+                    f"Requests from the origin {origin[:100]!r} are not served; add it to [server] allowed_origins."
+                )
             )
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         if method in {"POST", "PUT", "PATCH"} and has_body:
@@ -88,15 +102,25 @@ class Edge:
 
 
 class _Bounded:
-    """Receives at most `limit` bytes of body, also when no Content-Length told in advance."""
+    """Receives at most `limit` bytes of body, also when no Content-Length told in advance, and not for ever."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, patience_s: float) -> None:
         self._receive = receive
         self._left = limit
         self._limit = limit
+        self._patience_s = patience_s
+        self._until = asyncio.get_running_loop().time() + _SLOWEST * patience_s
+        self._more = True
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        if not self._more:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until), asyncio.timeout(self._patience_s):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise HTTPException(408, "The body did not come in time ([server] slow_client_seconds).") from error
+        self._more = bool(message.get("more_body"))
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
             if self._left < 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,15 +16,13 @@ from claude_code_api import errors as err
 # The first class that matches decides: (status, OpenAI's error type).
 TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ModelNotFound: (404, "invalid_request_error"),
-    err.InvalidImage: (400, "invalid_request_error"),
-    err.InvalidImageUrl: (400, "invalid_request_error"),
-    err.InvalidFile: (400, "invalid_request_error"),
     err.InvalidRequest: (400, "invalid_request_error"),
     err.InvalidApiKey: (401, "invalid_request_error"),  # as OpenAI has it
     err.ProfileNotAllowed: (403, "permission_error"),
     err.ProfileNotAvailable: (403, "permission_error"),
     err.AdminOnly: (403, "permission_error"),
     err.HostNotAllowed: (403, "invalid_request_error"),
+    err.OriginNotAllowed: (403, "invalid_request_error"),
     err.ConversationNotFound: (404, "invalid_request_error"),
     err.ConversationExists: (409, "invalid_request_error"),
     err.ConversationDeleted: (409, "invalid_request_error"),
@@ -55,7 +53,7 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
 }
 
 
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+_CODES = {408: "request_timeout", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 """The codes of what the framework refuses before a route is reached."""
 
 
@@ -116,7 +114,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        problem = error.errors()[0]
+        problem = _clearest(error.errors())
         if problem["type"] == "json_invalid":
             return error_response(err.InvalidRequest(f"The body is not valid JSON: {problem['ctx']['error']}."))
         param = _path(problem["loc"])
@@ -124,12 +122,28 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        message = str(error.detail)
+        message = _unread(error.__cause__) or str(error.detail)
         if error.status_code == 404:
             message = f"There is no {request.method} {request.url.path} here; /docs lists what there is."
         code = _CODES.get(error.status_code, "invalid_request")
         body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
         return JSONResponse(body, error.status_code, {**(error.headers or {}), "x-should-retry": "false"})
+
+
+def _clearest(problems: Sequence[Any]) -> Any:
+    """Of what is wrong in the first place at fault: where a value may be several things, the one it was meant to be."""
+    first = _path(problems[0]["loc"])
+    there = [problem for problem in problems if _path(problem["loc"]).startswith(first)]
+    return max(there, key=lambda problem: (len(_path(problem["loc"])), not problem["type"].endswith("_type")))
+
+
+def _unread(cause: BaseException | None) -> str | None:
+    """Why a body could not be read."""
+    if isinstance(cause, UnicodeDecodeError):
+        return "The body is not valid JSON: it is not UTF-8."
+    if isinstance(cause, RecursionError):
+        return "The body is nested too deeply."
+    return None
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -12,14 +12,16 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 import httpx2
 
 from claude_code_api import __version__
 from claude_code_api.api.addresses import may_connect
 from claude_code_api.api.image_cache import ImageCache
-from claude_code_api.api.media import Image, Media, image_type
+from claude_code_api.api.media import Image, Media, image_type, picture_problem
 from claude_code_api.errors import InvalidImageUrl
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -34,8 +36,11 @@ _HEADERS = {
     "Accept-Encoding": "identity",  # a compressed answer could be of any size
 }
 _OCTETS = ("", "application/octet-stream", "binary/octet-stream")
-_MOST_HOPS, _CONNECT_S, _LONGEST_URL = 5, 5.0, 8192
-_AT_ONCE, _AT_ONCE_OF_A_REQUEST = 16, 4
+_MOST_HOPS, _CONNECT_S, _LONGEST_URL, _RETRY_S = 5, 5.0, 8192, 5.0
+_AT_ONCE, _AT_ONCE_OF_A_REQUEST, _LOOKUPS_AT_ONCE = 16, 4, 32
+
+_Gates = tuple[asyncio.Semaphore, asyncio.Semaphore]
+"""Of a request, and of its tenant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +63,22 @@ class ImageFetcher:
         self, settings: FetchSettings, *, resolve: Resolve | None = None, connect: Connect | None = None
     ) -> None:
         self._settings = settings
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or self._look_up
         self._connect = connect or _connect
         self._cache = ImageCache(now=time.monotonic)
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._resolving = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="resolve")
         self._trust: ssl.SSLContext | None = None
 
-    async def fetch(self, wanted: Sequence[tuple[str, str]]) -> Media:
-        """Get the images of one request, given as (field, URL). Raises InvalidImageUrl naming the first field at fault.
+    @property
+    def awaited(self) -> Media:
+        """What stands for a request's images until they are fetched."""
+        return Media(self._settings.max_bytes, awaited=True)
+
+    async def fetch(self, wanted: Sequence[tuple[str, str]], tenant: str = "") -> Media:
+        """Get the images of one request, given as (field, URL). A tenant waits for its own other fetches only.
+
+        Raises InvalidImageUrl naming the first field at fault.
 
         When it is cancelled, so is what it fetches.
         """
@@ -80,13 +93,13 @@ class ImageFetcher:
                 param="messages",
             )
         budget = _Budget(self._settings.max_total)
-        gate = asyncio.Semaphore(_AT_ONCE_OF_A_REQUEST)
+        gates = asyncio.Semaphore(_AT_ONCE_OF_A_REQUEST), self._gates.setdefault(tenant, asyncio.Semaphore(_AT_ONCE))
         until = asyncio.get_running_loop().time() + self._settings.timeout_s
-        answers = await asyncio.gather(*(self._one(url, budget, gate, until) for url in where))
+        answers = await asyncio.gather(*(self._one(url, budget, gates, until) for url in where))
         fetched = {}
         for (url, at), answer in zip(where.items(), answers, strict=True):
             if isinstance(answer, _Unfetchable):
-                raise InvalidImageUrl(f"{at} cannot be fetched: {answer}", param=at)
+                raise InvalidImageUrl(f"{at} cannot be fetched: {answer}", param=at, retry_after=answer.retry_after)
             fetched[url] = answer
         return Media(self._settings.max_bytes, fetched)
 
@@ -100,15 +113,17 @@ class ImageFetcher:
         if len(url) > _LONGEST_URL:
             raise InvalidImageUrl(f"{at} has more than {_LONGEST_URL} characters.", param=at)
 
-    async def _one(self, url: str, budget: _Budget, gate: asyncio.Semaphore, until: float) -> Image | _Unfetchable:
+    async def _one(self, url: str, budget: _Budget, gates: _Gates, until: float) -> Image | _Unfetchable:
         try:
             if (known := self._cache.get(url)) is not None:
                 budget.take(len(known.data) // 4 * 3)
                 return known
-            async with asyncio.timeout_at(until), gate, self._gate:
+            async with asyncio.timeout_at(until), gates[0], gates[1]:
                 image = await self._get(url, budget)
         except TimeoutError:
-            return _Unfetchable(f"it took longer than {self._settings.timeout_s:g} s ([media] timeout_seconds).")
+            return _Unfetchable(
+                f"it took longer than {self._settings.timeout_s:g} s ([media] timeout_seconds).", retry_after=_RETRY_S
+            )
         except _Unfetchable as error:
             return error
         self._cache.put(url, image)
@@ -130,12 +145,14 @@ class ImageFetcher:
                     finally:
                         await response.aclose()
                     request = response.next_request
+                    client.cookies.clear()  # what one host sets is nothing to the next
+                    request.headers.pop("cookie", None)
             except (httpx2.InvalidURL, UnicodeError) as error:
                 raise _Unfetchable("it is not a valid URL.") from error
             except httpx2.TimeoutException as error:
-                raise _Unfetchable("its host does not answer.") from error
+                raise _Unfetchable("its host does not answer.", retry_after=_RETRY_S) from error
             except httpx2.RequestError as error:
-                raise _Unfetchable("the connection to its host failed.") from error
+                raise _Unfetchable("the connection to its host failed.", retry_after=_RETRY_S) from error
         raise _Unfetchable(f"it redirects more than {_MOST_HOPS} times.")
 
     async def _read(self, response: httpx2.Response, budget: _Budget) -> Image:
@@ -155,7 +172,17 @@ class ImageFetcher:
         found = image_type(bytes(data[:16]))
         if found is None:
             raise _Unfetchable("what is there is not a PNG, JPEG, GIF or WebP image.")
+        if (problem := picture_problem(bytes(data), found)) is not None:
+            raise _Unfetchable(f"the image there {problem}")
         return Image(found, base64.b64encode(data).decode("ascii"))
+
+    async def _look_up(self, host: str, port: int) -> list[str]:
+        """In threads of its own: a name server that does not answer must hold up nothing but images."""
+        return await asyncio.get_running_loop().run_in_executor(self._resolving, _resolve, host, port)
+
+    def close(self) -> None:
+        """Look nothing up any more."""
+        self._resolving.shutdown(wait=False, cancel_futures=True)
 
     async def _ssl(self) -> ssl.SSLContext:
         if self._trust is None:
@@ -164,7 +191,11 @@ class ImageFetcher:
 
 
 class _Unfetchable(Exception):
-    """Why an image cannot be had, as the end of a sentence."""
+    """Why an image cannot be had, as the end of a sentence, and when it may be had."""
+
+    def __init__(self, why: str, *, retry_after: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after = retry_after
 
 
 @dataclass(slots=True)
@@ -231,9 +262,9 @@ def _connect(trust: ssl.SSLContext) -> httpx2.AsyncBaseTransport:
     return httpx2.AsyncHTTPTransport(verify=trust, trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0))
 
 
-async def _resolve(host: str, port: int) -> list[str]:
+def _resolve(host: str, port: int) -> list[str]:
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return []
     return [str(address[0]) for *_, address in found]

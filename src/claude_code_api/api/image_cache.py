@@ -12,7 +12,7 @@ _TTL_S = 300.0
 
 
 class ImageCache:
-    """Keeps at most `most_bytes` of base64, each image for `ttl_s` since it was fetched."""
+    """Keeps at most `most_bytes` of base64 and URLs, each image for `ttl_s` since it was fetched."""
 
     def __init__(self, *, now: Callable[[], float], most_bytes: int = _MOST_BYTES, ttl_s: float = _TTL_S) -> None:
         self._now = now
@@ -33,10 +33,10 @@ class ImageCache:
     def put(self, url: str, image: Image) -> None:
         """Keep an image; one that is larger than the whole cache is not kept."""
         self._remove(url)
-        if len(image.data) > self._most:
+        if _size(url, image) > self._most:
             return
         self._kept[url] = (self._now() + self._ttl, image)
-        self._size += len(image.data)
+        self._size += _size(url, image)
         while self._size > self._most:
             self._remove(next(iter(self._kept)))
 
@@ -47,4 +47,8 @@ class ImageCache:
 
     def _remove(self, url: str) -> None:
         if (found := self._kept.pop(url, None)) is not None:
-            self._size -= len(found[1].data)
+            self._size -= _size(url, found[1])
+
+
+def _size(url: str, image: Image) -> int:
+    return len(url) + len(image.data)

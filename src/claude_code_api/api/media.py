@@ -6,11 +6,14 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from claude_code_api.api.dimensions import dimensions
 from claude_code_api.core.turn import Block
 from claude_code_api.errors import InvalidFile, InvalidImage, InvalidRequest
 
 DEFAULT_MAX_BYTES = 20 * 2**20
 _HEAD = 1024
+_MOST_PIXELS = 8_000
+"""On a side; the Messages API takes no more."""
 _PDF = "application/pdf"
 _KINDS = "PDF, and text in UTF-8 (plain, Markdown, JSON, CSV, source code)"
 
@@ -29,10 +32,14 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """How large an image or file may be, in bytes, and the images that were fetched for a request, by their URL."""
+    """How large an image or file may be, in bytes, and the images that were fetched for a request, by their URL.
+
+    `awaited`: they are still to be fetched, and something else stands for them.
+    """
 
     max_bytes: int = DEFAULT_MAX_BYTES
     fetched: Mapping[str, Image] = field(default_factory=dict)
+    awaited: bool = False
 
 
 def image_type(head: bytes) -> str | None:
@@ -48,6 +55,16 @@ def image_type(head: bytes) -> str | None:
     return None
 
 
+def picture_problem(raw: bytes, media_type: str) -> str | None:
+    """What is wrong with an image by its header, as the end of a sentence."""
+    size = dimensions(raw, media_type)
+    if size is None:
+        return "is damaged: its header is not whole."
+    if max(size) > _MOST_PIXELS:
+        return f"has {size[0]} x {size[1]} pixels; at most {_MOST_PIXELS} a side are taken."
+    return None
+
+
 def image_of(url: str, where: str, media: Media) -> Image:
     """The image of a data URL. Raises InvalidImage naming the field `where`."""
     declared, data = _data_url(url, where, InvalidImage)
@@ -58,6 +75,8 @@ def image_of(url: str, where: str, media: Media) -> Image:
     declared = "image/jpeg" if declared == "image/jpg" else declared
     if found != declared:
         raise InvalidImage(f"{where} says {declared or 'nothing'} and is {found}: name its true type.", param=where)
+    if (problem := picture_problem(raw, found)) is not None:
+        raise InvalidImage(f"{where} {problem}", param=where)
     return Image(found, data)
 
 

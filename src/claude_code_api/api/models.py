@@ -26,4 +26,4 @@ async def get_model(name: str, context: Ctx, caller: Who) -> dict[str, Any]:
 
 
 def _model(name: str, context: Context) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": int(context.started_at), "owned_by": "anthropic"}
+    return {"id": name, "object": "model", "created": int(context.since), "owned_by": "anthropic"}

@@ -14,6 +14,7 @@ from claude_code_api.core.session import State
 router = APIRouter(tags=["Operations"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", summary="Is the server up?")
 async def health(context: Ctx) -> dict[str, Any]:
     """Answers as soon as the server takes requests; spends no turn."""

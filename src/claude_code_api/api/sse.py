@@ -17,6 +17,8 @@ from claude_code_api.runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
+_LINGER_S = 4.0
+
 HEARTBEAT = b": keep-alive\n\n"
 
 
@@ -57,6 +59,11 @@ class EventStream(Response):
         """Send the stream."""
         loop = asyncio.get_running_loop()
         last = loop.time()
+        left = asyncio.Event()
+
+        def gone() -> None:
+            left.set()
+            self._on_gone()
 
         async def body(chunk: bytes, *, more: bool = True) -> None:
             nonlocal last
@@ -66,6 +73,10 @@ class EventStream(Response):
                     await send({"type": "http.response.body", "body": chunk, "more_body": more})
             except TimeoutError:
                 log.warning("client_too_slow", seconds=self._patience_s)
+                self._on_gone()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LINGER_S):  # the kernel drops the connection in a moment
+                        await left.wait()
                 raise
 
         async def beat() -> None:
@@ -75,7 +86,7 @@ class EventStream(Response):
                     await body(HEARTBEAT)
 
         tasks = Tasks()
-        async with ClientWatch(receive, self._on_gone), contextlib.AsyncExitStack() as end:
+        async with ClientWatch(receive, gone), contextlib.AsyncExitStack() as end:
             end.push_async_callback(tasks.cancel)
             end.enter_context(contextlib.suppress(OSError))
             end.callback(self._on_gone)

@@ -29,7 +29,7 @@ from claude_code_api.core.turn import (
     TurnFailed,
     Usage,
 )
-from claude_code_api.errors import UpstreamInterrupted
+from claude_code_api.errors import SchemaNotTaken, UpstreamInterrupted
 
 
 class TurnReader:
@@ -112,6 +112,8 @@ class TurnReader:
             self._cut_short, self.continuation = True, frame["uuid"]
         elif kind == "user":
             return self._user(frame)
+        elif kind == "system" and frame.get("subtype") == "init":
+            return self._init(frame)
         elif kind == "system" and frame.get("subtype") == "api_retry":
             return self._retry(frame)
         elif kind == "system" and frame.get("subtype") == "compact_boundary":
@@ -255,6 +257,13 @@ class TurnReader:
         self.over = self.dirty = True
         self._gathered.forget_calls(self._made)
         return (self._completed("max_tokens"),)
+
+    def _init(self, frame: Frame) -> Iterable[TurnEvent]:
+        """The CLI says what it offers: a schema that it cannot compile it drops without a word."""
+        if not self._structured or STRUCTURED_OUTPUT in frame.get("tools", (STRUCTURED_OUTPUT,)):
+            return ()
+        self.over = self.dirty = True
+        return (TurnFailed(SchemaNotTaken("Claude Code does not take the JSON schema of the answer: simplify it.")),)
 
     def _retry(self, frame: Frame) -> Iterable[TurnEvent]:
         delay_ms = float(frame.get("retry_delay_ms") or 0)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.tools import PREFIX
+from claude_code_api.core.nesting import is_deep
 from claude_code_api.core.turn import Block, Message
 
 STRUCTURED_OUTPUT = "StructuredOutput"
@@ -29,8 +32,11 @@ class Gathered:
         self._messages: list[tuple[str, str, list[Block]]] = []
 
     def assistant(self, identity: str, blocks: list[Block], uuid: str) -> list[str]:
-        """An assistant frame: one or more blocks of the message `identity`; returns what there is to tell of them."""
-        blocks = [self._narrated(block) for block in blocks]
+        """An assistant frame: one or more blocks of the message `identity`; returns what there is to tell of them.
+
+        Raises RecursionError.
+        """
+        blocks = [self._narrated(_flat(block)) for block in blocks]
         self._add("assistant", identity, blocks, uuid)
         return _lines(blocks)
 
@@ -112,3 +118,10 @@ class Gathered:
 
 def _lines(blocks: list[Block]) -> list[str]:
     return [block["activity"] for block in blocks if "activity" in block]
+
+
+def _flat(block: Block) -> Block:
+    """Arguments too deep for others to follow are kept as text, as they are when a client sends them."""
+    if block["type"] != "tool_use" or not is_deep(block["input"]):
+        return block
+    return {**block, "input": {"arguments": json.dumps(block["input"], ensure_ascii=False)}}

@@ -335,7 +335,7 @@ class ClaudeProcess:
             self.last_frame_at = self._loop.time()
             try:
                 events = self._take(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 log.warning("unreadable_frame", pid=self.pid, bytes=len(line), error=type(error).__name__)
                 self._give_up("Claude Code sent a frame that cannot be read.")
                 return

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _console = Console(stderr=True)
 
+_AFTER_OURS_S = 2.0
+"""So much later than the server itself the kernel gives a slow client up."""
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; beyond loopback only with API keys.")] = None,
@@ -170,6 +173,9 @@ def _bind(settings: Settings, family: socket.AddressFamily, address: tuple[Any, 
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux: ends connections whose other side takes nothing any more
+            seconds = settings.server.slow_client_seconds + _AFTER_OURS_S
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, min(int(seconds * 1000), 2**31 - 1))
         try:
             listener.bind(address)
         except OSError as error:

@@ -23,11 +23,13 @@ class Identity:
     """Which conversation a request names; `conversation_id` None when it names none.
 
     `appends`: messages without an assistant's go on with what the conversation holds. Else the request is the whole
-    history, as it is when a product named the conversation: those send all of it each time.
+    history, as it is when a product named the conversation: those send all of it each time. `by_session`: the id is the
+    one in the request's metadata.
     """
 
     conversation_id: str | None = None
     appends: bool = False
+    by_session: bool = False
 
 
 _VALID = re.compile(r"[A-Za-z0-9._:\-]{1,256}")
@@ -37,15 +39,17 @@ def identify(body: object, headers: Mapping[str, str], products: Sequence[str], 
     """The conversation that a request names.
 
     First the body's `conversation_id` or the header `X-Conversation-ID`; then the first of the `products`' headers, in
-    their order; then `session`, the id in LiteLLM's metadata. Raises InvalidRequest for a malformed id, and when the
-    first two disagree.
+    their order; then `session`, the id in LiteLLM's metadata. An empty header names
+    nothing. Raises InvalidRequest for a malformed id, and when the first two disagree.
     """
-    explicit = _explicit(body, headers.get("x-conversation-id"))
+    explicit = _explicit(body, headers.get("x-conversation-id") or None)
     if explicit is not None:
         return Identity(explicit, appends=True)
-    for given in (*(headers.get(name) for name in products), session):
-        if isinstance(given, str) and given.strip():
-            return Identity(_accepted(given.strip()))
+    for given in (headers.get(name, "").strip() for name in products):
+        if given:
+            return Identity(_accepted(given))
+    if isinstance(session, str) and session.strip():
+        return Identity(_accepted(session.strip()), by_session=True)
     return Identity()
 
 
@@ -65,7 +69,7 @@ def _accepted(given: str) -> str:
     """A product's id, which was not made for us: one that is no id of ours gets one."""
     if _is_valid(given):
         return given
-    return f"sha256:{hashlib.sha256(given.encode(errors='surrogateescape')).hexdigest()}"
+    return f"sha256:{hashlib.sha256(given.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def check_id(value: str) -> str:

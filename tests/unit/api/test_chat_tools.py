@@ -8,6 +8,7 @@ import pytest
 
 from claude_code_api.api.openai_chat.tools import schema_of, tools_of
 from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.api.schemas import SchemaBudget
 from claude_code_api.core.turn import Tool, ToolChoice
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
@@ -32,27 +33,29 @@ def allowing(mode: Any, *names: str) -> dict[str, Any]:
 
 def param_of(**more: Any) -> str | None:
     with pytest.raises(InvalidRequest) as caught:
-        tools_of(request(**more))
+        tools_of(request(**more), SchemaBudget())
     return caught.value.param
 
 
 def test_a_tool_is_its_name_description_and_schema() -> None:
-    tools, choice = tools_of(request(tools=[tool("f", description="Does f", parameters=SCHEMA), tool("g")]))
+    tools, choice = tools_of(
+        request(tools=[tool("f", description="Does f", parameters=SCHEMA), tool("g")]), SchemaBudget()
+    )
     assert tools == (Tool("f", "Does f", SCHEMA), Tool("g", "", {"type": "object", "properties": {}}))
     assert choice == ToolChoice()
 
 
 @pytest.mark.parametrize("parameters", [None, {}, {"properties": {}}, {"type": "object", "properties": {}}])
 def test_a_tool_needs_no_parameters(parameters: Any) -> None:
-    (one,), _ = tools_of(request(tools=[tool(parameters=parameters)]))
+    (one,), _ = tools_of(request(tools=[tool(parameters=parameters)]), SchemaBudget())
     assert one.schema == {"type": "object", "properties": {}}
 
 
 def test_a_strict_tool_leaves_nothing_open() -> None:
     strict = {**SCHEMA, "required": ["city"], "additionalProperties": False}
-    assert tools_of(request(tools=[tool(strict=True, parameters=strict)]))[0][0].schema == strict
-    assert tools_of(request(tools=[tool(strict=False, parameters=SCHEMA)]))[0][0].schema == SCHEMA
-    assert tools_of(request(tools=[tool(strict=True)]))[0]
+    assert tools_of(request(tools=[tool(strict=True, parameters=strict)]), SchemaBudget())[0][0].schema == strict
+    assert tools_of(request(tools=[tool(strict=False, parameters=SCHEMA)]), SchemaBudget())[0][0].schema == SCHEMA
+    assert tools_of(request(tools=[tool(strict=True)]), SchemaBudget())[0]
     assert param_of(tools=[tool(strict=True, parameters=SCHEMA)]) == "tools[0].function.parameters"
 
 
@@ -77,7 +80,7 @@ def test_a_tool_that_cannot_be_offered_is_named(tools: list[Any], param: str) ->
 @pytest.mark.parametrize("kind", ["custom", "web_search", "mcp"])
 def test_other_kinds_of_tools_are_not_offered(kind: str) -> None:
     with pytest.raises(UnsupportedParameter) as caught:
-        tools_of(request(tools=[{"type": kind, kind: {"name": "x"}}]))
+        tools_of(request(tools=[{"type": kind, kind: {"name": "x"}}]), SchemaBudget())
     assert caught.value.param == "tools[0].type"
 
 
@@ -93,16 +96,20 @@ def test_other_kinds_of_tools_are_not_offered(kind: str) -> None:
     ],
 )
 def test_the_choice(choice: Any, parallel: bool | None, meant: ToolChoice) -> None:
-    tools, chosen = tools_of(request(tools=[tool(), tool("g")], tool_choice=choice, parallel_tool_calls=parallel))
+    tools, chosen = tools_of(
+        request(tools=[tool(), tool("g")], tool_choice=choice, parallel_tool_calls=parallel), SchemaBudget()
+    )
     assert chosen == meant
     assert [one.name for one in tools] == ["f", "g"]
 
 
 def test_allowed_tools_are_the_ones_offered() -> None:
-    tools, chosen = tools_of(request(tools=[tool(), tool("g"), tool("h")], tool_choice=allowing("required", "h", "f")))
+    tools, chosen = tools_of(
+        request(tools=[tool(), tool("g"), tool("h")], tool_choice=allowing("required", "h", "f")), SchemaBudget()
+    )
     assert [one.name for one in tools] == ["f", "h"]
     assert chosen == ToolChoice("any")
-    assert tools_of(request(tools=[tool()], tool_choice=allowing("auto", "f")))[1] == ToolChoice("auto")
+    assert tools_of(request(tools=[tool()], tool_choice=allowing("auto", "f")), SchemaBudget())[1] == ToolChoice("auto")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +139,7 @@ def test_without_tools_there_is_nothing_to_choose() -> None:
     assert param_of(parallel_tool_calls=False) == "parallel_tool_calls"
     assert param_of(tools=[], parallel_tool_calls=False) == "parallel_tool_calls"
     for choice in (None, "auto", "none"):
-        assert tools_of(request(tool_choice=choice, parallel_tool_calls=True)) == ((), ToolChoice())
+        assert tools_of(request(tool_choice=choice, parallel_tool_calls=True), SchemaBudget()) == ((), ToolChoice())
 
 
 # The answer's schema
@@ -143,18 +150,21 @@ def asking(**json_schema: Any) -> ChatRequest:
 
 
 def test_the_schema_of_the_answer() -> None:
-    assert schema_of(request()) is None
-    assert schema_of(request(response_format={"type": "text"})) is None
-    assert schema_of(request(response_format={"type": "json_object"})) == {"type": "object"}
-    assert schema_of(asking(name="city", schema=SCHEMA)) == SCHEMA
+    assert schema_of(request(), SchemaBudget()) is None
+    assert schema_of(request(response_format={"type": "text"}), SchemaBudget()) is None
+    assert schema_of(request(response_format={"type": "json_object"}), SchemaBudget()) == {"type": "object"}
+    assert schema_of(asking(name="city", schema=SCHEMA), SchemaBudget()) == SCHEMA
     strict = {**SCHEMA, "required": ["city"], "additionalProperties": False}
-    assert schema_of(asking(name="city", schema=strict, strict=True)) == strict
+    assert schema_of(asking(name="city", schema=strict, strict=True), SchemaBudget()) == strict
 
 
 def test_a_description_becomes_the_schemas_own() -> None:
-    assert schema_of(asking(name="city", schema=SCHEMA, description="A city")) == {**SCHEMA, "description": "A city"}
+    assert schema_of(asking(name="city", schema=SCHEMA, description="A city"), SchemaBudget()) == {
+        **SCHEMA,
+        "description": "A city",
+    }
     own = {**SCHEMA, "description": "Own"}
-    assert schema_of(asking(name="city", schema=own, description="A city")) == own
+    assert schema_of(asking(name="city", schema=own, description="A city"), SchemaBudget()) == own
 
 
 @pytest.mark.parametrize(
@@ -179,16 +189,16 @@ def test_a_description_becomes_the_schemas_own() -> None:
 )
 def test_a_format_that_cannot_be_met_is_named(given: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        schema_of(request(response_format=given))
+        schema_of(request(response_format=given), SchemaBudget())
     assert caught.value.param == param
 
 
 def test_a_schema_of_no_object_is_refused_in_openais_words() -> None:
     with pytest.raises(InvalidRequest, match="Invalid schema for response_format 'a': schema must be a JSON Schema of"):
-        schema_of(asking(name="a", schema={"type": "array", "items": {}}))
+        schema_of(asking(name="a", schema={"type": "array", "items": {}}), SchemaBudget())
 
 
 def test_other_formats_are_not_offered() -> None:
     with pytest.raises(UnsupportedParameter) as caught:
-        schema_of(request(response_format={"type": "grammar", "grammar": "x"}))
+        schema_of(request(response_format={"type": "grammar", "grammar": "x"}), SchemaBudget())
     assert caught.value.param == "response_format.type"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from claude_code_api.api.media import Media
-from claude_code_api.api.openai_chat.dialogue import Dialogue, dialogue_of
+from claude_code_api.api.openai_chat.dialogue import Dialogue, _arguments, dialogue_of
 from claude_code_api.api.openai_chat.wire import ChatMessage
 from claude_code_api.core.conversation import same_history
 from claude_code_api.core.turn import Message
@@ -250,3 +250,9 @@ def test_an_answer_without_a_word_comes_back() -> None:
     assert said.whole
     assert said.messages[-1] == Message("user", (text("Bye"),))
     assert same_history(held, said.messages[:-1])
+
+
+@pytest.mark.parametrize("depth", [99, 150, 500, 100_000])
+def test_arguments_that_are_nested_deeply_are_text(depth: int) -> None:
+    written = '{"a": ' + "[" * depth + "]" * depth + "}"
+    assert ("arguments" in _arguments(written, "here")) is (depth > 99)

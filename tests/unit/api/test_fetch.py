@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
@@ -317,3 +318,58 @@ async def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.Monk
     real = fetch._connect(ssl.create_default_context())
     assert isinstance(real, httpx2.AsyncHTTPTransport)
     assert "Proxy" not in type(real._pool).__name__
+
+
+async def test_what_one_host_sets_is_not_told_to_the_next() -> None:
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == "/there":
+            return good(request)
+        return httpx2.Response(302, headers=[("Location", "/there"), ("Set-Cookie", "a=b; Path=/")])
+
+    net = Net(answer)
+    await net.get("http://pics.example/a.png")
+    assert ["cookie" in request.headers for request in net.requests] == [False, False]
+
+
+async def test_names_that_are_not_answered_hold_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = threading.Event()
+
+    def stuck(*_: object, **__: object) -> list[object]:
+        hold.wait(10)
+        return []
+
+    monkeypatch.setattr("socket.getaddrinfo", stuck)
+    fetcher = ImageFetcher(replace(SETTINGS, timeout_s=0.1), connect=Net().connect)
+    try:
+        for number in range(20):
+            wanted = [("here", f"http://slow{number}-{one}.example/") for one in range(4)]
+            with pytest.raises(InvalidImageUrl) as caught:
+                await fetcher.fetch(wanted)
+            assert caught.value.retry_after is not None
+        await asyncio.wait_for(asyncio.to_thread(lambda: None), 1)
+    finally:
+        hold.set()
+        fetcher.close()
+
+
+async def test_a_tenant_waits_for_its_own_images_only() -> None:
+    going, hold = asyncio.Semaphore(0), asyncio.Event()
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        if host == "slow.example":
+            going.release()
+            await hold.wait()
+        return ["93.184.215.14"]
+
+    fetcher = ImageFetcher(SETTINGS, resolve=resolve, connect=Net().connect)
+
+    def many(request: int) -> list[tuple[str, str]]:
+        return [("here", f"http://slow.example/{request}/{one}") for one in range(4)]
+
+    async with asyncio.TaskGroup() as group:
+        for request in range(6):
+            group.create_task(fetcher.fetch(many(request), "a"))
+        for _ in range(16):
+            await going.acquire()
+        assert (await asyncio.wait_for(fetcher.fetch([("here", "http://pics.example/")], "b"), 2)).fetched
+        hold.set()

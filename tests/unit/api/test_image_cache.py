@@ -30,9 +30,16 @@ def test_the_least_recently_used_makes_room() -> None:
 
 
 def test_what_is_replaced_is_not_counted_twice_and_what_is_too_large_is_not_kept() -> None:
-    cache = ImageCache(now=lambda: 0.0, most_bytes=10)
+    cache = ImageCache(now=lambda: 0.0, most_bytes=12)
     for _ in range(5):
         cache.put("a", image(5))
     cache.put("b", image(5))
-    cache.put("c", image(11))
+    cache.put("c", image(12))
     assert [cache.get(url) is not None for url in "abc"] == [True, True, False]
+
+
+def test_a_url_counts_as_well() -> None:
+    cache = ImageCache(now=lambda: 0.0, most_bytes=100)
+    for number in range(9):
+        cache.put(f"{number}" * 30, image(1))
+    assert sum(cache.get(f"{number}" * 30) is not None for number in range(9)) == 3

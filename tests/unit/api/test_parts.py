@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from claude_code_api.api.media import Image, Media
-from claude_code_api.api.openai_chat.parts import urls_to_fetch
+from claude_code_api.api.openai_chat.parts import blocks_of, urls_to_fetch
 from claude_code_api.api.openai_chat.translate import ParsedRequest, parse
-from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.api.openai_chat.wire import ChatRequest, ContentPart
 from claude_code_api.core.models import ModelNames
 from claude_code_api.errors import InvalidFile, InvalidImage, InvalidImageUrl, InvalidRequest, UnsupportedParameter
 from tests.images import PDF, base64_of, data_url, file_part, image_part, png, text_part
@@ -143,3 +144,11 @@ def test_a_wholly_empty_message_is_refused(content: list[Any]) -> None:
 
 def test_an_empty_system_prompt_is_none() -> None:
     assert parsed({"role": "system", "content": ""}, HI).turn.system == ""
+
+
+def test_many_texts_are_joined_in_no_time() -> None:
+    parts = [ContentPart(type="text", text="x" * 1_000)] * 10_000
+    began = time.perf_counter()
+    (block,) = blocks_of(parts, "user", "here", Media())
+    assert len(block["text"]) == 10_000_000
+    assert time.perf_counter() - began < 1

@@ -97,7 +97,6 @@ def test_the_model_is_resolved() -> None:
     ("messages", "param"),
     [
         ([HI, HELLO], "messages"),
-        ([{"role": "system", "content": "Be kind"}], "messages"),
         ([HI, {"role": "assistant", "content": None}, BYE], "messages[1].content"),
         ([{"role": "user", "content": " \n"}], "messages[0].content"),
         ([{"role": "user", "content": []}], "messages[0].content"),
@@ -207,17 +206,74 @@ def test_how_much_the_model_thinks(asked: str | None, effort: Effort | None, thi
     assert (options.effort, options.thinking) == (effort, thinking)
 
 
+@pytest.mark.parametrize(
+    "choice",
+    [
+        "required",
+        {"type": "function", "function": {"name": "f"}},
+        {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "required", "tools": [{"type": "function", "function": {"name": "f"}}]},
+        },
+    ],
+)
+def test_a_forced_call_and_a_schema_are_refused_together(choice: Any) -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    with pytest.raises(InvalidRequest, match="'response_format'") as caught:
+        parsed(HI, tools=tools, tool_choice=choice, response_format={"type": "json_object"})
+    assert caught.value.param == "tool_choice"
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_system_message_alone_is_what_the_user_asks(named: bool) -> None:
+    turn = parsed({"role": "system", "content": "Say"}, {"role": "developer", "content": "hi"}, named=named).turn
+    assert turn.new == user("Say\n\nhi")
+    assert turn.system == (None if named else "")
+
+
+def test_a_system_message_may_stand_behind_the_users() -> None:
+    turn = parsed(HI, HELLO, BYE, {"role": "system", "content": "Be kind"}).turn
+    assert (turn.new, turn.system) == (user("Bye"), "Be kind")
+
+
+def test_what_our_own_answers_hold_is_no_unknown_field() -> None:
+    answer: dict[str, Any] = {
+        **HELLO,
+        "refusal": None,
+        "annotations": [],
+        "reasoning_content": "Hm",
+        "tool_calls": None,
+    }
+    assert parsed(HI, answer, BYE, strict=True).ignored == ()
+
+
+def test_metadata_that_names_the_conversation_was_used() -> None:
+    def ignored(identity: Identity, **metadata: Any) -> tuple[str, ...]:
+        request = ChatRequest.model_validate({"messages": [HI], "metadata": metadata})
+        return parse(request, models=MODELS, identity=identity).ignored
+
+    named = Identity("a", by_session=True)
+    assert ignored(named, session_id="a") == ()
+    assert ignored(named, session_id="a", trace="b") == ("metadata.trace",)
+    assert ignored(Identity("b"), session_id="a") == ("metadata",)
+
+
+def test_an_ignored_field_goes_by_the_name_that_it_has_in_json() -> None:
+    asked = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}, "more": 1}}
+    assert parsed(HI, response_format=asked).ignored == ("response_format.json_schema.more",)
+
+
 def test_tools_choice_and_schema_reach_the_turn() -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {}}
     turn = parsed(
         HI,
         tools=[{"type": "function", "function": {"name": "f", "description": "Does f", "parameters": schema}}],
-        tool_choice="required",
+        tool_choice="auto",
         parallel_tool_calls=False,
         response_format={"type": "json_object"},
     ).turn
     assert turn.options.tools == (Tool("f", "Does f", schema),)
-    assert turn.options.tool_choice == ToolChoice("any", parallel=False)
+    assert turn.options.tool_choice == ToolChoice("auto", parallel=False)
     assert turn.schema == {"type": "object"}
     assert turn.profile == "chat"
 

@@ -23,7 +23,7 @@ from claude_code_api.core.turn import (
     TurnFailed,
     Usage,
 )
-from claude_code_api.errors import SchemaNotMet
+from claude_code_api.errors import SchemaNotMet, SchemaNotTaken
 from tests.unit.claude import frames as cli
 from tests.unit.claude.frames import Frame, calling, resulting
 
@@ -443,6 +443,17 @@ def test_prose_in_spite_of_the_schema_is_a_refusal_in_its_last_words() -> None:
     assert turn.done.leaf is None
     assert turn.reader.dirty
     assert texts(turn) == ""
+
+
+def test_a_schema_that_the_cli_does_not_offer_is_an_error_and_no_refusal() -> None:
+    turn = structured()
+    turn.take(cli.system("init", tools=["StructuredOutput", "mcp__client__f"]))
+    assert turn.events == []
+    turn.take(cli.system("init", tools=["mcp__client__f"]), cli.message_start(), cli.text("No."))
+    (failed,) = turn.events
+    assert isinstance(failed, TurnFailed)
+    assert isinstance(failed.error, SchemaNotTaken)
+    assert turn.reader.dirty
 
 
 def test_a_structured_answer_that_the_limit_cut_is_what_there_is_of_it() -> None:

@@ -40,13 +40,24 @@ def test_ordinary_ids_pass(good: str) -> None:
     assert check_id(good) == good
 
 
-@pytest.mark.parametrize("bad", ["", ".", "..", "x" * 257, "a b", "../etc", "a/b", "a\n", "a\x00", "ä", "a?b"])
+@pytest.mark.parametrize("bad", [" ", ".", "..", "x" * 257, "a b", "../etc", "a/b", "a\n", "a\x00", "ä", "a?b"])
 def test_what_could_mean_something_elsewhere_is_refused(bad: str) -> None:
     with pytest.raises(InvalidRequest, match="1 to 256 characters") as caught:
         explicit(bad)
     assert caught.value.param == "conversation_id"
     with pytest.raises(InvalidRequest):
         explicit(None, bad)
+
+
+def test_an_empty_header_names_nothing() -> None:
+    assert identify(None, {"x-conversation-id": ""}, PRODUCTS) == Identity()
+    assert identify("a", {"x-conversation-id": ""}, PRODUCTS) == Identity("a", appends=True)
+
+
+def test_half_a_character_in_the_metadata_is_an_id_as_well() -> None:
+    found = identify(None, {}, PRODUCTS, "a\ud800").conversation_id
+    assert found is not None
+    assert check_id(found) == found
 
 
 def test_a_products_header_names_it_and_sends_the_whole_history() -> None:
@@ -59,7 +70,7 @@ def test_a_products_header_names_it_and_sends_the_whole_history() -> None:
 def test_ours_comes_before_a_products_and_that_before_the_metadata() -> None:
     assert identify("one", {"x-session-id": "b"}, PRODUCTS, "c") == Identity("one", appends=True)
     assert identify(None, {"x-session-id": "b"}, PRODUCTS, "c") == Identity("b")
-    assert identify(None, {}, PRODUCTS, "c") == Identity("c")
+    assert identify(None, {}, PRODUCTS, "c") == Identity("c", by_session=True)
     assert identify(None, {}, PRODUCTS, 7) == Identity()
 
 

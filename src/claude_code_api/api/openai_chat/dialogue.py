@@ -15,6 +15,7 @@ from claude_code_api.api.checks import checked_name, sound
 from claude_code_api.api.media import Media
 from claude_code_api.api.openai_chat.parts import blocks_of
 from claude_code_api.api.openai_chat.wire import ChatMessage, ToolCall
+from claude_code_api.core.nesting import is_deep
 from claude_code_api.core.turn import Block, Message, Role
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
@@ -30,7 +31,8 @@ _REFUSED = {
 class Dialogue:
     """What the messages say: neighbours of one role are one message, as they would be at the Messages API.
 
-    `system` is None without a system or developer message. `whole` says that the assistant's side is there as well.
+    `system` is None without a system or developer message; where there are no other ones, they are the user's message.
+    `whole` says that the assistant's side is there as well.
     """
 
     system: str | None
@@ -49,6 +51,8 @@ def dialogue_of(messages: Sequence[ChatMessage], media: Media, *, appends: bool)
         reader.read(message, f"messages[{index}]")
     reader.settle()
     system = "\n\n".join(reader.system) if reader.system else None
+    if system is not None and not reader.spoken:  # a template of one system message is a way to ask, too
+        return Dialogue(None, (Message("user", ({"type": "text", "text": system},)),), whole)
     return Dialogue(system, tuple(Message(role, tuple(blocks)) for role, blocks in reader.spoken), whole)
 
 
@@ -214,9 +218,9 @@ def _call_id(given: str, uses: int) -> str:
 
 
 def _arguments(given: str | dict[str, Any] | None, where: str) -> dict[str, Any]:
-    """A call's arguments. What a model wrote that is no JSON object is kept as text: the client only sends it back."""
+    """A call's arguments; what a model wrote that is no JSON object, or a deep one, as text: it is only sent back."""
     if isinstance(given, dict):
-        given = json.dumps(given, ensure_ascii=False)
+        given = _written(given, where)
     text = sound(given or "", where)
     if not text.strip():
         return {}
@@ -226,7 +230,14 @@ def _arguments(given: str | dict[str, Any] | None, where: str) -> dict[str, Any]
             json.dumps(arguments, ensure_ascii=False).encode()  # half a character can come escaped as well
     except (ValueError, RecursionError):
         arguments = None
-    return arguments if isinstance(arguments, dict) else {"arguments": text}
+    return arguments if isinstance(arguments, dict) and not is_deep(arguments) else {"arguments": text}
+
+
+def _written(arguments: dict[str, Any], where: str) -> str:
+    try:
+        return json.dumps(arguments, ensure_ascii=False)
+    except RecursionError as error:
+        raise InvalidRequest(f"{where} is nested too deeply; send it as text.", param=where) from error
 
 
 def _not_json(word: str) -> NoReturn:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from claude_code_api.api import media
 from claude_code_api.api.checks import sound
-from claude_code_api.api.media import Media
+from claude_code_api.api.media import Image, Media
 from claude_code_api.api.openai_chat.wire import ChatRequest, ContentPart, ImageUrl
 from claude_code_api.core.turn import Block
 from claude_code_api.errors import InvalidImageUrl, InvalidRequest, UnsupportedParameter
@@ -21,12 +23,11 @@ def blocks_of(content: str | list[ContentPart], role: str, where: str, given: Me
     """
     if isinstance(content, str):
         return [_text(sound(content, where))]
+    each = (_block(part, role, f"{where}[{number}]", given) for number, part in enumerate(content))
     blocks: list[Block] = []
-    for number, part in enumerate(content):
-        block = _block(part, role, f"{where}[{number}]", given)
-        if blocks and block["type"] == "text" == blocks[-1]["type"]:
-            block = _text(blocks.pop()["text"] + block["text"])
-        blocks.append(block)
+    for is_text, row in groupby(each, key=lambda block: block["type"] == "text"):
+        together = list(row)
+        blocks += [_text("".join(block["text"] for block in together))] if is_text else together
     return blocks
 
 
@@ -63,6 +64,8 @@ def _image(part: ContentPart, where: str, given: Media) -> Block:
         raise InvalidRequest(f"{where} is missing.", param=where)
     if _is_data(url):
         return media.image_of(url, where, given).block()
+    if given.awaited:
+        return Image("image/png", "").block()
     if url not in given.fetched:
         raise InvalidImageUrl(f"{where} was not fetched.", param=where)
     return given.fetched[url].block()

@@ -14,6 +14,7 @@ from claude_code_api.api.client import ClientWatch, Delivered
 from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.errors import envelope
 from claude_code_api.api.mark import mark_of
+from claude_code_api.api.media import Media
 from claude_code_api.api.openai_chat.answer import Chunks, Head
 from claude_code_api.api.openai_chat.parts import urls_to_fetch
 from claude_code_api.api.openai_chat.translate import ParsedRequest, parse
@@ -21,7 +22,7 @@ from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.api.sse import EventStream, data
 from claude_code_api.core.identity import Identity, identify
 from claude_code_api.core.turn import AnswerStarted, StartKind, TurnCompleted, TurnEvent, TurnFailed, TurnStarted
-from claude_code_api.errors import GatewayError, UpstreamInterrupted
+from claude_code_api.errors import GatewayError, SchemaNotTaken, TurnCancelled, UpstreamInterrupted
 from claude_code_api.runtime.ticket import Ticket
 
 router = APIRouter(tags=["OpenAI"])
@@ -37,7 +38,7 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
     context.profiles.check(context.models.open(body.model).profile, caller)
     products = context.conversation_headers
     identity = identify(body.conversation_id, request.headers, products, body.session_id())
-    parsed = await _parsed(body, context, identity)
+    parsed = await _parsed(request, body, context, identity, caller.tenant)
     named = None if parsed.turn.apart else identity.conversation_id
     ticket = await context.manager.submit(caller.tenant, named, parsed.turn, await mark_of(request, named))
     request.state.conversation_id = ticket.conversation_id
@@ -56,7 +57,7 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
     with contextlib.ExitStack() as undo:
         undo.callback(ticket.abandon)
         if body.stream:
-            include_usage = body.stream_options is not None and body.stream_options.include_usage
+            include_usage = body.stream_options is not None and body.stream_options.include_usage is True
             response = await _streamed(request, context, ticket, head, headers, include_usage=include_usage)
         else:
             response = await _whole(request, context, ticket, head, headers)
@@ -64,10 +65,12 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
         return response
 
 
-async def _parsed(body: ChatRequest, context: Context, identity: Identity) -> ParsedRequest:
-    media = await context.images.fetch(urls_to_fetch(body))
+async def _parsed(
+    request: Request, body: ChatRequest, context: Context, identity: Identity, tenant: str
+) -> ParsedRequest:
+    """Translate the body, and then once more with the images that it names by URL: what is wrong is told before."""
 
-    def parsed() -> ParsedRequest:
+    def parsed(media: Media) -> ParsedRequest:
         return parse(
             body,
             models=context.models,
@@ -77,9 +80,19 @@ async def _parsed(body: ChatRequest, context: Context, identity: Identity) -> Pa
             media=media,
         )
 
-    if body.tools or body.response_format is not None:
-        return await asyncio.to_thread(parsed)  # large schemas take a while to check
-    return parsed()
+    if body.tools or body.response_format is not None:  # large schemas take a while
+        first = await asyncio.get_running_loop().run_in_executor(context.checks, parsed, context.images.awaited)
+    else:
+        first = parsed(context.images.awaited)
+    if not (wanted := urls_to_fetch(body)):
+        return first
+    fetching = asyncio.timeout(None)
+    try:
+        async with fetching, ClientWatch(request.receive, lambda: fetching.reschedule(0)):
+            media = await context.images.fetch(wanted, tenant)
+    except TimeoutError as error:
+        raise TurnCancelled("The client left while its images were fetched.") from error
+    return parsed(media)
 
 
 async def _whole(request: Request, context: Context, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:
@@ -88,7 +101,7 @@ async def _whole(request: Request, context: Context, ticket: Ticket, head: Head,
             if isinstance(event, TurnStarted):
                 headers["X-Session-Start"] = event.start.value
             elif isinstance(event, TurnFailed):
-                raise event.error
+                raise _named(event.error)
             elif isinstance(event, TurnCompleted):
                 completion = head.completion(
                     event, reasoning=context.reasoning_content, activity=context.agent_activity
@@ -107,7 +120,7 @@ async def _streamed(
     async with ClientWatch(request.receive, ticket.abandon):
         first = await events.peek(context.heartbeat_s)
     if isinstance(first, TurnFailed):
-        raise first.error
+        raise _named(first.error)
     if events.start is not None:
         headers["X-Session-Start"] = events.start.value
     chunks = Chunks(
@@ -121,6 +134,13 @@ async def _streamed(
         on_sent=ticket.delivered,
         headers=headers,
     )
+
+
+def _named(error: GatewayError) -> GatewayError:
+    """The error of a turn with the field of this dialect that it is about."""
+    if isinstance(error, SchemaNotTaken):
+        error.param = "response_format.json_schema.schema"
+    return error
 
 
 class _Peekable:
@@ -157,7 +177,7 @@ class _Peekable:
 async def _frames(events: _Peekable, ticket: Ticket, chunks: Chunks) -> AsyncIterator[bytes]:
     async for event in events.events():
         if isinstance(event, TurnFailed):
-            yield data(envelope(event.error))
+            yield data(envelope(_named(event.error)))
             return
         try:
             frames = b"".join(map(data, chunks.of(event)))

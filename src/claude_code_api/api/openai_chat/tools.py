@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from claude_code_api.api.checks import Schema, answer_schema, checked_name, checked_schema, sound
-from claude_code_api.api.openai_chat.wire import ChatRequest, ToolDefinition
+from claude_code_api.api.answer_schema import answer_schema
+from claude_code_api.api.checks import checked_name, sound
+from claude_code_api.api.openai_chat.wire import ChatRequest, Function, ToolDefinition
+from claude_code_api.api.schemas import Schema, SchemaBudget, checked_schema
 from claude_code_api.core.turn import Tool, ToolChoice
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
 _MOST_TOOLS = 128
 
 
-def tools_of(request: ChatRequest) -> tuple[tuple[Tool, ...], ToolChoice]:
+def tools_of(request: ChatRequest, budget: SchemaBudget) -> tuple[tuple[Tool, ...], ToolChoice]:
     """The client's tools that this turn may call, and which of them it must.
 
-    `allowed_tools` offers only those that it names. Raises InvalidRequest or UnsupportedParameter naming the field.
+    `allowed_tools` offers only those that it names. Their schemas are looked at last, and taken from the `budget`.
+    Raises InvalidRequest or UnsupportedParameter naming the field.
     """
     defined = request.tools or []
     if len(defined) > _MOST_TOOLS:
@@ -24,15 +27,17 @@ def tools_of(request: ChatRequest) -> tuple[tuple[Tool, ...], ToolChoice]:
             f"with length {len(defined)} instead.",
             param="tools",
         )
-    tools: dict[str, Tool] = {}
+    functions: dict[str, tuple[str, Function]] = {}
     for index, definition in enumerate(defined):
-        tool = _tool(definition, f"tools[{index}]")
-        if tool.name in tools:
+        where = f"tools[{index}]"
+        function = _function(definition, where)
+        if function.name in functions:
             raise InvalidRequest(
-                f"tools[{index}].function.name: there are two tools of the name {tool.name!r}.",
-                param=f"tools[{index}].function.name",
+                f"{where}.function.name: there are two tools of the name {function.name!r}.",
+                param=f"{where}.function.name",
             )
-        tools[tool.name] = tool
+        functions[function.name] = where, function
+    tools = {name: _tool(function, where, budget) for name, (where, function) in functions.items()}
     if request.parallel_tool_calls is False and not tools:
         raise InvalidRequest(
             "'parallel_tool_calls' is only allowed when 'tools' are specified.", param="parallel_tool_calls"
@@ -40,8 +45,11 @@ def tools_of(request: ChatRequest) -> tuple[tuple[Tool, ...], ToolChoice]:
     return _chosen(tools, request.tool_choice, parallel=request.parallel_tool_calls is not False)
 
 
-def schema_of(request: ChatRequest) -> Schema | None:
-    """The JSON schema that the answer must meet. Raises InvalidRequest or UnsupportedParameter naming the field."""
+def schema_of(request: ChatRequest, budget: SchemaBudget) -> Schema | None:
+    """The JSON schema that the answer must meet, as it can be asked for.
+
+    Raises InvalidRequest or UnsupportedParameter naming the field.
+    """
     asked = request.response_format
     if asked is None or asked.type == "text":
         return None
@@ -61,29 +69,38 @@ def schema_of(request: ChatRequest) -> Schema | None:
         raise InvalidRequest(f"{where}.schema is missing.", param=f"{where}.schema")
     strict = asked.json_schema.strict is True
     what = f"response_format {name!r}"
-    checked_schema(schema, what, f"{where}.schema", strict=strict)
+    checked_schema(schema, what, f"{where}.schema", strict=strict, budget=budget)
     schema = answer_schema(schema, what, f"{where}.schema")
     if asked.json_schema.description is not None and "description" not in schema:
         return {**schema, "description": sound(asked.json_schema.description, f"{where}.description")}
     return schema
 
 
-def _tool(definition: ToolDefinition, where: str) -> Tool:
+def _function(definition: ToolDefinition, where: str) -> Function:
     if definition.type != "function":
         raise UnsupportedParameter(
             f"{where}.type: tools of the type {definition.type!r} are not offered; describe it as a 'function'.",
             param=f"{where}.type",
         )
-    function = definition.function
-    if function is None:
+    if definition.function is None:
         raise InvalidRequest(f"{where}.function is missing.", param=f"{where}.function")
-    name = checked_name(function.name, f"{where}.function.name")
+    checked_name(definition.function.name, f"{where}.function.name")
+    sound(definition.function.description or "", f"{where}.function.description")
+    return definition.function
+
+
+def _tool(function: Function, where: str, budget: SchemaBudget) -> Tool:
     schema = function.parameters or {"properties": {}}
     if "type" not in schema:
         schema = {"type": "object", **schema}
-    strict = function.strict is True and bool(function.parameters)
-    checked_schema(schema, f"function {name!r}", f"{where}.function.parameters", strict=strict)
-    return Tool(name, sound(function.description or "", f"{where}.function.description"), schema)
+    checked_schema(
+        schema,
+        f"function {function.name!r}",
+        f"{where}.function.parameters",
+        strict=function.strict is True and bool(function.parameters),
+        budget=budget,
+    )
+    return Tool(function.name, function.description or "", schema)
 
 
 def _chosen(tools: dict[str, Tool], choice: Any, *, parallel: bool) -> tuple[tuple[Tool, ...], ToolChoice]:

@@ -14,6 +14,7 @@ from claude_code_api.api.media import Media
 from claude_code_api.api.openai_chat.dialogue import dialogue_of
 from claude_code_api.api.openai_chat.tools import schema_of, tools_of
 from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.api.schemas import SchemaBudget
 from claude_code_api.core.identity import Identity
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import AGENT, CHAT
@@ -81,16 +82,27 @@ def parse(
     """
     _check_refused(request)
     opened = models.open(request.model)
-    ignored = _ignored(request, strict=strict, agent=opened.profile == AGENT)
-    options = _options(request)
+    ignored = _ignored(request, identity, strict=strict, agent=opened.profile == AGENT)
+    budget = SchemaBudget()
+    options = _options(request, budget)
     if opened.profile == AGENT:
         # They would cut off each of an agent's messages, its work included, rather than the answer.
         options = replace(options, max_tokens=None, stop=())
-    schema = schema_of(request)
+    schema = schema_of(request, budget)
+    if schema is not None and options.tool_choice.kind in ("any", "tool"):
+        raise InvalidRequest(
+            "'tool_choice' forces a call, and 'response_format' an answer: Claude would give neither. Ask with "
+            "'tool_choice' first, and with 'response_format' when you send the results; or use 'auto'.",
+            param="tool_choice",
+        )
     dialogue = dialogue_of(request.messages, media or Media(), appends=identity.appends)
     messages = dialogue.messages
     if not messages or messages[-1].role != "user":
-        raise InvalidRequest("The last message must be the user's, or a tool's result.", param="messages")
+        raise InvalidRequest(
+            "The last message must be the user's, or a tool's result: Claude does not go on with a message of the "
+            "assistant's. Say in a user's message how the answer should begin.",
+            param="messages",
+        )
     append = identity.appends and not dialogue.whole
     beside = (
         not identity.appends and len(messages) == 1 and messages[0].text().lstrip().startswith(tuple(side_requests))
@@ -116,20 +128,21 @@ def _check_refused(request: ChatRequest) -> None:
             raise UnsupportedParameter(f"{name} is not offered: {refusal.advice}", param=name)
 
 
-def _options(request: ChatRequest) -> Options:
-    tools, choice = tools_of(request)
+def _options(request: ChatRequest, budget: SchemaBudget) -> Options:
     effort = request.reasoning_effort
     if effort is not None and effort not in _EFFORTS:
         raise InvalidRequest(
             f"reasoning_effort: {effort[:100]!r} is none of {', '.join(map(repr, _EFFORTS))}.", param="reasoning_effort"
         )
+    max_tokens, stop = _max_tokens(request), _stop(request.stop)
+    tools, choice = tools_of(request, budget)
     return Options(
         tools=tools,
         tool_choice=choice,
         effort=None if effort is None else _EFFORTS[effort],
         thinking=effort != "none",
-        max_tokens=_max_tokens(request),
-        stop=_stop(request.stop),
+        max_tokens=max_tokens,
+        stop=stop,
     )
 
 
@@ -157,12 +170,13 @@ def _stop(given: str | list[str] | None) -> tuple[str, ...]:
     return tuple(sound(text, "stop") for text in texts)
 
 
-def _ignored(request: ChatRequest, *, strict: bool, agent: bool) -> tuple[str, ...]:
+def _ignored(request: ChatRequest, identity: Identity, *, strict: bool, agent: bool) -> tuple[str, ...]:
     names = [name for name in _undeclared(request, "") if name not in _REFUSED]
     if agent:
         names += [name for name in _NOT_FOR_AGENTS if getattr(request, name) is not None]
-    if _names_only(request):
+    if identity.by_session:
         names.remove("metadata")
+        names += [f"metadata.{name}" for name in request.extra()["metadata"] if name != "session_id"]
     shown = [name if _PLAIN.fullmatch(name) else "(unprintable)" for name in dict.fromkeys(names)]
     if strict and shown:
         raise UnsupportedParameter(
@@ -175,12 +189,6 @@ def _where(name: str) -> str:
     return "with the profile agent" if name in _NOT_FOR_AGENTS else "with Claude Code"
 
 
-def _names_only(request: ChatRequest) -> bool:
-    """Whether the metadata name a conversation and say nothing else."""
-    session = request.session_id()
-    return isinstance(session, str) and bool(session.strip()) and len(request.extra()["metadata"]) == 1
-
-
 def _undeclared(value: Any, path: str) -> Iterator[str]:
     """The fields that the wire types do not declare and that say something, wherever they stand."""
     if isinstance(value, list):
@@ -191,6 +199,5 @@ def _undeclared(value: Any, path: str) -> Iterator[str]:
         for name, said in (value.model_extra or {}).items():
             if said is not None and (said != [] or not path):
                 yield f"{dot}{name}"
-        for name, inner in value:
-            if name in type(value).model_fields:
-                yield from _undeclared(inner, f"{dot}{name.rstrip('_')}")
+        for name, field in type(value).model_fields.items():
+            yield from _undeclared(getattr(value, name), f"{dot}{field.alias or name}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+
+_MOST_MESSAGES, _MOST_PARTS = 20_000, 10_000
 
 
 class _Wire(BaseModel):
@@ -54,16 +56,17 @@ class ChatMessage(_Wire):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
+    content: str | Annotated[list[ContentPart], Field(max_length=_MOST_PARTS)] | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    reasoning_content: Any = Field(None, description="What an earlier answer said it thought; the model has its own.")
+    tool_calls: list[ToolCall] | None = Field(None, max_length=_MOST_PARTS)
     tool_call_id: str | None = None
 
 
 class StreamOptions(_Wire):
     """Options of a stream."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 class Function(_Wire):
@@ -112,7 +115,7 @@ class ChatRequest(_Wire):
     )
 
     model: str | None = None
-    messages: list[ChatMessage] = Field(min_length=1)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=_MOST_MESSAGES)
     conversation_id: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
