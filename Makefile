@@ -8,7 +8,7 @@ run: .venv/.ready
 	@exec $(BIN)/claude-code-api serve --offline-without-credentials
 
 test: lint types .venv/.ready
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 lint: .venv/.ready
 	$(BIN)/ruff check src tests

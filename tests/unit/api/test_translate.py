@@ -358,14 +358,6 @@ def test_the_gateways_own_fields_are_not_listed() -> None:
     assert parsed(HI, model="opus", conversation_id="one", **options).ignored == ()
 
 
-def test_the_id_that_litellm_puts_into_the_metadata_has_an_effect() -> None:
-    assert parsed(HI, metadata={"session_id": "one"}).ignored == ()
-    assert parsed(HI, metadata={"session_id": "one"}, strict=True).ignored == ()
-    assert parsed(HI, metadata={"session_id": "one", "trace": "two"}).ignored == ("metadata",)
-    for nameless in ({}, {"session_id": " "}, {"session_id": 7}, "one"):
-        assert parsed(HI, metadata=nameless).ignored == ("metadata",)
-
-
 def test_a_strict_server_refuses_what_has_no_effect() -> None:
     with pytest.raises(UnsupportedParameter) as caught:
         parsed(HI, strict=True, temperature=0.2)
