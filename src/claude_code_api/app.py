@@ -9,6 +9,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -78,57 +79,71 @@ def create_app(
     home = settings.home(offline=offline is not None)
     names = _model_names(settings, open_ended=bool(cli.environment.get("ANTHROPIC_BASE_URL")) and offline is None)
 
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        root = home / _SESSIONS
-        left = [path.name for path in root.iterdir()]
-        record = home / "instance"
-        if stopped := await asyncio.to_thread(stop_orphans, record, variable=INSTANCE_VARIABLE, instance=instance):
-            log.warning("orphans_stopped", processes=stopped, reason="an earlier server was killed with its guard")
-        store = SqlStore(sqlite_engine(home / FILE_NAME))
-        guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
-        launcher = _launcher(settings, cli, root.resolve(), guard, names.resolve(names.default))
-        manager = _manager(settings, launcher, store)
-        janitor = _janitor(settings, manager, launcher)
-        keys = Keyring(store)
-        sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
-        images = _images(settings)
-        checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
-        app.state.context = Context(
-            manager=manager,
-            keys=keys,
-            pool=launcher.warm,
-            models=names,
-            profiles=ProfilePolicy(settings.agent.allow_unsandboxed),
-            conversation_headers=settings.api.conversation_headers,
-            side_requests=settings.api.side_requests,
-            images=images,
-            checks=checks,
-            strict_params=settings.api.strict_params,
-            reasoning_content=settings.api.reasoning_content,
-            agent_activity=settings.api.agent_activity,
-            heartbeat_s=settings.server.heartbeat_seconds,
-            patience_s=settings.server.slow_client_seconds,
-            sessions_root=str(root.resolve()),
-            offline=offline is not None,
-        )
-        manager.start()
-        janitor.start()
-        try:
-            yield
-        finally:
-            await janitor.stop()
-            sweeping.cancel()
-            await manager.shutdown()
-            await launcher.close()
-            await keys.close()
-            images.close()
-            checks.shutdown(wait=False, cancel_futures=True)
-            await store.close()
-            if guard.close():
-                note_clean_end(record)
-
+    lifespan = partial(
+        _serving, settings=settings, cli=cli, names=names, home=home, instance=instance, offline=offline is not None
+    )
     return _http(settings, lifespan, exposed=exposed)
+
+
+@contextlib.asynccontextmanager
+async def _serving(
+    app: FastAPI,
+    *,
+    settings: Settings,
+    cli: Installation,
+    names: ModelNames,
+    home: Path,
+    instance: str,
+    offline: bool,
+) -> AsyncIterator[None]:
+    """Everything that lives as long as the server."""
+    root = home / _SESSIONS
+    left = [path.name for path in root.iterdir()]
+    record = home / "instance"
+    if stopped := await asyncio.to_thread(stop_orphans, record, variable=INSTANCE_VARIABLE, instance=instance):
+        log.warning("orphans_stopped", processes=stopped, reason="an earlier server was killed with its guard")
+    store = SqlStore(sqlite_engine(home / FILE_NAME))
+    guard = Guard(f"{INSTANCE_VARIABLE}={instance}")
+    launcher = _launcher(settings, cli, root.resolve(), guard, names.resolve(names.default))
+    manager = _manager(settings, launcher, store)
+    janitor = _janitor(settings, manager, launcher)
+    keys = Keyring(store)
+    sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
+    images = _images(settings)
+    checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
+    app.state.context = Context(
+        manager=manager,
+        keys=keys,
+        pool=launcher.warm,
+        models=names,
+        profiles=ProfilePolicy(settings.agent.allow_unsandboxed),
+        conversation_headers=settings.api.conversation_headers,
+        side_requests=settings.api.side_requests,
+        images=images,
+        checks=checks,
+        strict_params=settings.api.strict_params,
+        reasoning_content=settings.api.reasoning_content,
+        agent_activity=settings.api.agent_activity,
+        heartbeat_s=settings.server.heartbeat_seconds,
+        patience_s=settings.server.slow_client_seconds,
+        sessions_root=str(root.resolve()),
+        offline=offline,
+    )
+    manager.start()
+    janitor.start()
+    try:
+        yield
+    finally:
+        await janitor.stop()
+        sweeping.cancel()
+        await manager.shutdown()
+        await launcher.close()
+        await keys.close()
+        images.close()
+        checks.shutdown(wait=False, cancel_futures=True)
+        await store.close()
+        if guard.close():
+            note_clean_end(record)
 
 
 def prepare_data(settings: Settings, *, offline: bool) -> None:
