@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 
 from tests.chat import TOOLS, Json, Tap, Window, call, offered, say, send, shown
@@ -30,7 +30,7 @@ DAY, TRIP = schema("day", city="string", degrees="integer"), schema("trip", mile
 
 
 def meets(text: str, form: Json) -> bool:
-    jsonschema.validate(json.loads(text), form["json_schema"]["schema"])
+    jsonschema_rs.validate(form["json_schema"]["schema"], json.loads(text))
     return True
 
 

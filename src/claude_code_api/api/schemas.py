@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from claude_code_api.core.nesting import DEEPEST, count, is_deep
 from claude_code_api.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
 
 Schema = dict[str, Any]
 Path = tuple[str, ...]
@@ -63,7 +67,7 @@ def checked_schema(schema: Schema, what: str, where: str, *, strict: bool, budge
     `strict` asks of every object in it what OpenAI does: no additional properties, and all properties required. What it
     takes is taken from the request's `budget`. Raises InvalidRequest.
     """
-    problem = _size_problem(schema, budget) or _root_problem(schema) or next(_problems(schema), None)
+    problem = _size_problem(schema, budget) or _root_problem(schema) or _problem(schema)
     if problem is None:
         problem = next(_reference_problems(schema), None)
     if problem is None and strict:
@@ -138,97 +142,28 @@ def _root_problem(schema: Schema) -> str | None:
 
 # Keywords
 
-_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+
+def _problem(root: Schema) -> str | None:
+    """What the meta-schema says of it."""
+    from jsonschema_rs import ValidationError  # not at the top: most requests bring no schema
+
+    try:
+        _meta_schema().validate(root)
+    except ValidationError as error:
+        place = ".".join(map(str, error.instance_path)) or "the schema itself"
+        return f"{_cut(error.message)} (in {_cut(place)}; JSON Schema 2020-12)."
+    return None
+
+
+@lru_cache(maxsize=1)
+def _meta_schema() -> Draft202012Validator:
+    from jsonschema_rs import Draft202012Validator
+
+    return Draft202012Validator({"$ref": "https://json-schema.org/draft/2020-12/schema"})
 
 
 def _is_schema(value: Any) -> bool:
     return isinstance(value, dict | bool)
-
-
-def _are_strings(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value) and len(set(value)) == len(value)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return _is_number(value) and value >= 0 and value == int(value)
-
-
-def _is_type(value: Any) -> bool:
-    if isinstance(value, str):
-        return value in _TYPES
-    return _are_strings(value) and bool(value) and all(one in _TYPES for one in value)
-
-
-def _matching(pattern: str) -> Callable[[Any], bool]:
-    compiled = re.compile(pattern)
-    return lambda value: isinstance(value, str) and compiled.fullmatch(value) is not None
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _maps_to(check: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-
-_SCHEMAS = "an object whose values are schemas"
-_COUNT = "a whole number of at least 0"
-_ANCHOR = "a name such as item-1"
-_KEYWORDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
-    **dict.fromkeys(SINGLE, (_is_schema, "a schema: an object, true or false")),
-    **dict.fromkeys(
-        LISTED,
-        (lambda value: isinstance(value, list) and bool(value) and all(map(_is_schema, value)), "schemas in a list"),
-    ),
-    **dict.fromkeys(NAMED, (_maps_to(_is_schema), _SCHEMAS)),
-    "dependencies": (_maps_to(lambda one: _is_schema(one) or _are_strings(one)), f"{_SCHEMAS} or lists of names"),
-    "dependentRequired": (_maps_to(_are_strings), "an object whose values are lists of names"),
-    "required": (_are_strings, "a list of names, each once"),
-    "type": (_is_type, f"one of {', '.join(_TYPES)}, or a list of some"),
-    **dict.fromkeys(("enum", "examples"), (_is_list, "a list")),
-    "multipleOf": (lambda value: _is_number(value) and value > 0, "a number above 0"),
-    **dict.fromkeys(("maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum"), (_is_number, "a number")),
-    **dict.fromkeys(
-        ("maxLength", "minLength", "maxItems", "minItems", "maxContains", "minContains"), (_is_count, _COUNT)
-    ),
-    **dict.fromkeys(("maxProperties", "minProperties"), (_is_count, _COUNT)),
-    **dict.fromkeys(("uniqueItems", "deprecated", "readOnly", "writeOnly"), (_is_flag, "true or false")),
-    **dict.fromkeys(
-        (
-            *("title", "description", "$comment", "pattern", "format", "contentEncoding", "contentMediaType"),
-            *("$schema", "$ref", "$dynamicRef", "$recursiveRef"),
-        ),
-        (_is_text, "a string"),
-    ),
-    **dict.fromkeys(
-        ("$anchor", "$dynamicAnchor", "$recursiveAnchor"), (_matching(r"[A-Za-z_][-A-Za-z0-9._]*"), _ANCHOR)
-    ),
-    "$id": (_matching(r"[^#]*#?"), "a string without a fragment"),
-    "$vocabulary": (_maps_to(_is_flag), "an object whose values are true or false"),
-}
-"""What the meta-schema of 2020-12 asks of each keyword; others may hold anything."""
-
-
-def _problems(root: Schema) -> Iterator[str]:
-    for at, schema in schemas(root):
-        for word, (check, wanted) in _KEYWORDS.items():
-            if word in schema and not check(schema[word]):
-                told = _cut(json.dumps(schema[word], ensure_ascii=False))
-                place = _cut(".".join((*at, word)))
-                yield f"{word} must be {wanted}, not {told} (in {place}; JSON Schema 2020-12)."
 
 
 def _reference_problems(root: Schema) -> Iterator[str]:
