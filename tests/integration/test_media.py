@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -256,3 +257,19 @@ def test_the_official_client_sends_images_and_files(gateway: Gateway) -> None:
             )
         assert refused.value.code == "invalid_image"
         assert refused.value.param == "messages[0].content[0].image_url.url"
+
+
+def test_what_is_wrong_with_a_request_is_told_before_its_images_are_fetched(seeing: Gateway, host: str) -> None:
+    parts = [text_part("hi"), image_part(f"{host}/a.png?unasked"), {"type": "input_audio"}]
+    answer = seeing.http.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": parts}]})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "messages[0].content[2]"
+
+
+def test_a_picture_that_would_unfold_is_refused(gateway: Gateway) -> None:
+    began = time.monotonic()
+    for data in (png(30_000, 1), png()[:20]):
+        parts = [image_part(data_url(data)), text_part("hi")]
+        answer = gateway.http.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": parts}]})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_image")
+    assert time.monotonic() - began < 2
