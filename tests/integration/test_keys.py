@@ -415,6 +415,7 @@ def test_a_database_of_an_earlier_version_is_brought_here_unless_a_server_uses_i
     with sqlite3.connect(database) as connection:
         connection.execute("DROP TABLE api_key")
         connection.execute("ALTER TABLE conversation DROP COLUMN kept")
+        connection.execute("ALTER TABLE conversation DROP COLUMN profile")
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
     connection.close()
     done = keys(gateway.data, "create", "--name", "alice")

@@ -134,7 +134,7 @@ def test_a_schema_that_is_never_met_is_an_error_and_leaves_nothing(
     assert gateway.session(name)["turns"] == 1
     tap = Tap(model)
     assert "kiwi" in say(gateway, "What word should you remember?", name).text
-    assert name not in str(shown(tap.take()[0]))
+    assert name not in str(shown(tap.take()[-1]))  # a last attempt of the turn that failed may be on its way
 
 
 @pytest.mark.parametrize("stream", [False, True])
