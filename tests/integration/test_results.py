@@ -248,7 +248,9 @@ def test_an_answer_with_calls_can_be_had_again_with_its_key(start_gateway: Start
     tap = Tap(model)
     first = ask()
     again = ask()
+    assert len(tap.take()) == 1
     gateway.restart(signal.SIGKILL)
+    tap = Tap(model)  # the parked process may have asked once more before the guard ended it
     restarted = ask()
     for one in (again, restarted):
         assert one.headers["Idempotent-Replayed"] == "true"
@@ -258,7 +260,7 @@ def test_an_answer_with_calls_can_be_had_again_with_its_key(start_gateway: Start
             read(first).calls,
         )
         assert stream or one.content == first.content
-    assert len(tap.take()) == 1
+    assert tap.take() == []
     told = say(gateway, read(restarted).results("sun", "rain"), "keyed", tools=TOOLS, headers={"Idempotency-Key": "2"})
     assert told.text == "The tool answered: sun; rain"
     assert read(ask()).calls == read(first).calls
