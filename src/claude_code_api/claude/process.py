@@ -27,7 +27,7 @@ from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.knobs import UNTURNED, knobs, token_limit
 from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
 from claude_code_api.claude.rewind import Rewinder
-from claude_code_api.claude.tools import LIST_CHANGED, SERVER, ClientTools, declined, results_of, tools_for
+from claude_code_api.claude.tools import SERVER, ClientTools, declined, results_of, tools_for
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
@@ -139,7 +139,9 @@ class ClaudeProcess:
         self._tools.offered = tuple(tools)
         self._structured = profile.schema is not None
         self._is_agent = profile.name == AGENT
-        first: Frame = {"subtype": "initialize", "sdkMcpServers": [SERVER]}
+        first: Frame = {"subtype": "initialize"}
+        if tools:  # without a server there is no handshake with it, which takes longer than the rest of this one
+            first["sdkMcpServers"] = [SERVER]
         if not self._is_agent:
             first["systemPrompt"] = [profile.system] if profile.system else []
         elif profile.system:
@@ -179,8 +181,7 @@ class ClaudeProcess:
         answered = results_of(content) if self._tools.open else {}
         parked = self._reader
         wanted = self._tools_for(options)
-        must_list = len(wanted) != len(self._tools.offered)
-        self._tools.offered = wanted
+        news = self._tools.offer(wanted)
         self._reader = TurnReader(
             turn,
             retry_ms=self._retry_ms,
@@ -198,11 +199,11 @@ class ClaudeProcess:
             return
         self._turn(options)
         say = partial(self._answer, list(answered.values())) if answered else partial(self._say, turn, content)
-        if must_list:
-            self._held_until_listed = say
-            self._control.tell({"subtype": "mcp_message", "server_name": SERVER, "message": LIST_CHANGED})
-        else:
+        if news is None:
             say()
+        else:
+            self._held_until_listed = say
+            self._control.tell(news)
 
     async def undo(self, turn: str) -> bool:
         """Interrupt the turn if it runs, and rewind the conversation to before its message.

@@ -20,8 +20,13 @@ _RESULT_LIMIT = 500_000
 
 Rpc = dict[str, Any]
 
-LIST_CHANGED: Rpc = {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}
-"""After this the CLI asks for the tools again."""
+_APPEARED: Rpc = {"subtype": "mcp_set_servers", "servers": {SERVER: {"type": "sdk", "name": SERVER}}}
+_LIST_CHANGED: Rpc = {
+    "subtype": "mcp_message",
+    "server_name": SERVER,
+    "message": {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"},
+}
+"""After either of these control requests the CLI asks for the tools."""
 
 
 class ClientTools:
@@ -45,6 +50,13 @@ class ClientTools:
         """Whether these are what the CLI knows of, and perhaps more."""
         named = {tool.name: tool for tool in tools}
         return all(named.get(tool.name) == tool for tool in self.offered)
+
+    def offer(self, tools: tuple[Tool, ...]) -> Rpc | None:
+        """Know these tools from now on; returns the control request that tells the CLI of what is new, if any is."""
+        before, self.offered = self.offered, tools
+        if len(before) == len(tools):
+            return None
+        return _LIST_CHANGED if before else _APPEARED
 
     def take(self, request_id: str, message: Rpc) -> tuple[Rpc | None, str | None]:
         """Take a JSON-RPC message. Returns the answer, None for a call that waits now, and that call's id."""
