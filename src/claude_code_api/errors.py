@@ -110,6 +110,24 @@ class ConversationNotFound(GatewayError):
     code = "conversation_not_found"
 
 
+class ResponseNotFound(GatewayError):
+    """No such response of this caller: it was deleted, taken back with its turn, or never stored."""
+
+    code = "response_not_found"
+
+
+class PreviousResponseNotFound(InvalidRequest):
+    """The response that the request wants to go on from is not there, or has no answer to go on from."""
+
+    code = "previous_response_not_found"
+
+
+class ItemNotFound(GatewayError):
+    """No such item of this caller."""
+
+    code = "item_not_found"
+
+
 class ConversationExists(GatewayError):
     """The id for a new conversation is taken."""
 

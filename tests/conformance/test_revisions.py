@@ -14,7 +14,7 @@ from claude_code_api.core.conversation import lineage
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved
 from claude_code_api.runtime.ports import Entry
-from claude_code_api.runtime.storage import BeganTurn, Fork, ForkResult, Rewound
+from claude_code_api.runtime.stored import BeganTurn, Fork, ForkResult, Rewound
 from claude_code_api.store import migrate
 from claude_code_api.store.sql import SqlStore
 from claude_code_api.store.start import settle

@@ -18,7 +18,7 @@ from sqlalchemy.schema import SchemaItem
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved, StoreUnavailable
 from claude_code_api.runtime.ports import Binding, Entry
-from claude_code_api.runtime.storage import BeganTurn, CompletedTurn, StoredConversation, Unread
+from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, StoredConversation, Unread
 from claude_code_api.store.database import sqlite_engine
 from claude_code_api.store.migrate import upgrade
 from claude_code_api.store.schema import metadata

@@ -24,6 +24,8 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.HostNotAllowed: (403, "invalid_request_error"),
     err.OriginNotAllowed: (403, "invalid_request_error"),
     err.ConversationNotFound: (404, "invalid_request_error"),
+    err.ResponseNotFound: (404, "invalid_request_error"),
+    err.ItemNotFound: (404, "invalid_request_error"),
     err.ConversationExists: (409, "invalid_request_error"),
     err.ConversationDeleted: (409, "invalid_request_error"),
     err.ConversationBusy: (429, "rate_limit_error"),

@@ -16,7 +16,7 @@ from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.sessions import address_of, usage_of
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import Block, Message
-from claude_code_api.runtime.storage import StoredTurn, StoredTurns
+from claude_code_api.runtime.stored import StoredTurn, StoredTurns
 
 router = APIRouter(tags=["Sessions"])
 

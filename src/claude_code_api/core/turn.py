@@ -83,6 +83,11 @@ class TurnInput:
     conversation keeps the one it has. `named` says that the request named its conversation: nobody may find that one by
     its history. `apart`: the conversation is for this one turn, and ends with it. `schema` is the JSON schema that the
     answer must meet.
+
+    `developer` are instructions that are part of the dialogue, unlike `system`: those that are new with an appending
+    request, all of them with a whole history. `before` are messages that an appending request puts between what the
+    conversation holds and `new`. With `after` the request goes on from the turn of that id and from nothing later: a
+    conversation that has gone on since is forked there. `kept` False: nothing of the conversation is stored.
     """
 
     new: Message
@@ -94,6 +99,10 @@ class TurnInput:
     profile: str = "chat"
     schema: dict[str, Any] | None = None
     options: Options = Options()
+    developer: tuple[str, ...] = ()
+    before: tuple[Message, ...] = ()
+    after: str | None = None
+    kept: bool = True
 
 
 class StartKind(StrEnum):
@@ -186,6 +195,26 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentCall:
+    """The agent calls a tool of its own; `line` tells of it in one readable line."""
+
+    id: str
+    name: str
+    input: dict[str, Any]
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResult:
+    """The call of that id has ended; `content` is its result as text. `line` tells that it failed, None otherwise."""
+
+    id: str
+    content: str
+    is_error: bool
+    line: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRestarted:
     """The model's stream broke and the CLI asks again: what came since the last complete message is void."""
 
@@ -231,6 +260,8 @@ TurnEvent: TypeAlias = (
     | ToolCallStarted
     | ToolCallDelta
     | Activity
+    | AgentCall
+    | AgentResult
     | AnswerRestarted
     | TurnCompleted
     | TurnFailed

@@ -35,7 +35,7 @@ from claude_code_api.runtime.ports import Agent
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import defect, own_error, refusal_error, too_few
 from claude_code_api.runtime.standing import Standing, content_of, needs
-from claude_code_api.runtime.storage import StoredConversation
+from claude_code_api.runtime.stored import StoredConversation
 from claude_code_api.runtime.watchdog import watch
 
 _log = structlog.get_logger("claude_code_api.session")

@@ -14,7 +14,8 @@ from dataclasses import replace
 import structlog
 
 from claude_code_api.errors import StoreUnavailable
-from claude_code_api.runtime.storage import Store, StoredConversation
+from claude_code_api.runtime.storage import Store
+from claude_code_api.runtime.stored import StoredConversation
 from claude_code_api.runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)

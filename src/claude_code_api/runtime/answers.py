@@ -27,7 +27,8 @@ from claude_code_api.core.turn import (
 )
 from claude_code_api.errors import IdempotencyKeyReused
 from claude_code_api.runtime.host import RequestMark
-from claude_code_api.runtime.storage import Store, StoredAnswer
+from claude_code_api.runtime.storage import Store
+from claude_code_api.runtime.stored import StoredAnswer
 from claude_code_api.runtime.stream import TurnStream
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.ticket import Running, Ticket

@@ -17,6 +17,8 @@ from typing import Any, assert_never
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import (
     Activity,
+    AgentCall,
+    AgentResult,
     AnswerRestarted,
     AnswerStarted,
     TextDelta,
@@ -191,6 +193,9 @@ class Feeds:
                 _put_pieces(feed, "turn.thinking", of, "text", event.text)
             case Activity():
                 feed.put("turn.activity", {**of, "text": event.text}, len(event.text))
+            case AgentCall() | AgentResult():
+                if event.line is not None:
+                    feed.put("turn.activity", {**of, "text": event.line}, len(event.line))
             case ToolCallStarted():
                 feed.put("turn.tool_call", {**of, "id": event.id, "name": event.name})
             case ToolCallDelta():

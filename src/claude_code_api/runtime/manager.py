@@ -37,7 +37,8 @@ from claude_code_api.runtime.refusals import not_found
 from claude_code_api.runtime.revisions import Revisions
 from claude_code_api.runtime.slots import Slots
 from claude_code_api.runtime.stats import Stats
-from claude_code_api.runtime.storage import Store, StoredConversation
+from claude_code_api.runtime.storage import Store
+from claude_code_api.runtime.stored import StoredConversation
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.ticket import Running, Ticket
 from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored

@@ -12,7 +12,7 @@ from claude_code_api.core.profiles import CHAT, DEFAULT
 from claude_code_api.core.turn import Message, TurnCompleted, Usage
 from claude_code_api.runtime.host import Turn
 from claude_code_api.runtime.ports import Agent, Binding, Profile
-from claude_code_api.runtime.storage import BeganTurn, CompletedTurn, StoredConversation, Unread
+from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, StoredConversation, Unread
 
 
 @dataclass

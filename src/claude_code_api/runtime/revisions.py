@@ -14,7 +14,7 @@ from claude_code_api.core.identity import Address
 from claude_code_api.core.session import BETWEEN_TURNS, State
 from claude_code_api.errors import ConversationExists, ConversationInUse, InvalidRequest
 from claude_code_api.runtime.refusals import not_found, too_few
-from claude_code_api.runtime.storage import Fork, ForkResult, StoredTurns
+from claude_code_api.runtime.stored import Fork, ForkResult, StoredTurns
 from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored
 
 if TYPE_CHECKING:

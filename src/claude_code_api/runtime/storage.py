@@ -1,176 +1,30 @@
-"""What the runtime asks of a store: a Protocol, and what goes in and out; `app.py` puts the real thing in."""
+"""What the runtime asks of a store, as Protocols; `app.py` puts the real thing in. Its values are in `stored.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.keys import ApiKey
-from claude_code_api.core.turn import Message, StartKind, TurnCompleted, Usage
-from claude_code_api.runtime.ports import Binding, Entry
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A conversation's last answer, when it is not known to have reached its client.
-
-    `fingerprint` is its request's; `finished_at` is in Unix seconds.
-    """
-
-    turn_id: str
-    fingerprint: str
-    finished_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoredConversation:
-    """What a conversation needs to go on.
-
-    `key` is its internal id, never used again; `epoch` the generation of its last process. `history` and `unread` are
-    left out of lists.
-    """
-
-    key: str
-    tenant: str
-    conversation_id: str
-    place: str
-    binding: Binding | None
-    system: str
-    model: str
-    profile: str
-    turns: int
-    usage: Usage
-    cost_usd: float
-    created_at: float
-    last_used_at: float
-    epoch: int
-    history: tuple[Message, ...]
-    unread: Unread | None
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
-    """A completed turn, as its client got it or should have got it."""
-
-    turn_id: str
-    tenant: str
-    conversation_id: str
-    fingerprint: str
-    start: StartKind
-    created_at: float
-    completed: TurnCompleted
-
-
-@dataclass(frozen=True, slots=True)
-class BeganTurn:
-    """A turn that is about to be sent. `base` is the history that it replaces everything before it with, or None.
-
-    `epoch` is the generation of the process it goes to; `is_first` allows the conversation to be made. `fingerprint`
-    identifies the request; with an `idempotency_key` its answer can be asked for again.
-    """
-
-    tenant: str
-    key: str
-    conversation_id: str
-    place: str
-    conversation_created_at: float
-    epoch: int
-    is_first: bool
-    turn_id: str
-    request_id: str
-    fingerprint: str
-    idempotency_key: str | None
-    start: str
-    model: str
-    input: Message
-    base: tuple[Message, ...] | None
-    created_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class CompletedTurn:
-    """A turn that was answered, and where its conversation can be resumed from now on.
-
-    `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed; `is_fork`
-    that it replaced the history before it.
-    `lineage` identifies the history that the conversation holds now, None when nobody may find it that way; `entries`
-    is what its transcript gained.
-    """
-
-    key: str
-    place: str
-    epoch: int
-    turn_id: str
-    output: tuple[Message, ...]
-    stop_reason: str
-    model: str
-    profile: str
-    system: str
-    usage: Usage
-    cost_usd: float
-    binding: Binding | None
-    is_new_session: bool
-    is_fork: bool
-    lineage: str | None
-    entries: tuple[Entry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fork:
-    """A conversation to be made of the first `turns` turns of another; None: of all.
-
-    `source` and `key` are internal ids, `place` is a directory's name that nobody has.
-    """
-
-    source: str
-    turns: int | None
-    key: str
-    conversation_id: str
-    place: str
-    created_at: float
-
-
-class ForkResult(StrEnum):
-    """What became of a fork; nothing is written unless it is done."""
-
-    DONE = "done"
-    NO_SOURCE = "no_source"
-    ID_TAKEN = "id_taken"
-    TOO_FEW_TURNS = "too_few_turns"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTurn:
-    """A completed turn. Times are in Unix seconds."""
-
-    turn_id: str
-    created_at: float
-    finished_at: float
-    model: str
-    stop_reason: str
-    input: Message
-    output: tuple[Message, ...]
-    usage: Usage
-    cost_usd: float
-
-
-@dataclass(frozen=True, slots=True)
-class StoredTurns:
-    """A page of them. `base` is what the history begins with, before its first turn; only on the first page."""
-
-    base: tuple[Message, ...]
-    turns: tuple[StoredTurn, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rewound:
-    """What is left of a conversation that went back; `first_turn` is the oldest one that was taken back."""
-
-    left: StoredConversation
-    first_turn: str
+from claude_code_api.runtime.ports import Entry
+from claude_code_api.runtime.stored import (
+    AcceptedResponse,
+    Addition,
+    BeganTurn,
+    Change,
+    CompletedTurn,
+    Fork,
+    ForkResult,
+    NewConversation,
+    Rewound,
+    StoredAnswer,
+    StoredConversation,
+    StoredHistory,
+    StoredResponse,
+    StoredTurn,
+    StoredTurns,
+)
 
 
 class Store(Protocol):
@@ -213,8 +67,11 @@ class Store(Protocol):
         """
         ...
 
-    async def end(self, turn_id: str, *, error_code: str) -> None:
-        """Record that a turn ended without an answer; a conversation that never had one is forgotten."""
+    async def end(self, turn_id: str, *, error_code: str, message: str) -> None:
+        """Record that a turn ended without an answer, also one that never began; so did its response.
+
+        A conversation that never had an answer is forgotten, unless it was made before its first turn.
+        """
         ...
 
     async def delivered(self, turn_ids: Sequence[str]) -> None:
@@ -250,10 +107,65 @@ class Store(Protocol):
         """Make a conversation of another's history. It costs nothing so far, and nobody finds it by its lineage."""
         ...
 
-    async def turns(self, key: str, *, after: str | None, limit: int) -> StoredTurns | None:
-        """The completed turns of a conversation's present history, the first one first.
+    async def turns(self, key: str, *, after: str | None, limit: int, newest_first: bool = False) -> StoredTurns | None:
+        """The completed turns of a conversation's present history, the first one first, or the last.
 
         `after` is the turn that the page follows; None when that is none of them.
+        """
+        ...
+
+    async def accept(self, accepted: AcceptedResponse) -> None:
+        """Record a response in the background before it is acknowledged, and make its conversation if it is not there.
+
+        Raises ConversationDeleted when it is there no more.
+        """
+        ...
+
+    async def response(self, tenant: str, turn_id: str) -> StoredResponse | None:
+        """The response of a turn; None when there is none, or its turn was taken back."""
+        ...
+
+    async def forget_response(self, tenant: str, turn_id: str) -> bool:
+        """Forget a response and its events; its turn stays part of the conversation. False when there is none."""
+        ...
+
+    async def append_events(self, turn_id: str, first: int, events: Sequence[Mapping[str, Any]]) -> bool:
+        """Record events of a response, numbered from `first` on without a hole. False when there is no such one."""
+        ...
+
+    async def events(self, turn_id: str, *, after: int) -> list[Mapping[str, Any]]:
+        """The events that were recorded behind the number `after`."""
+        ...
+
+    async def history_at(self, turn_id: str) -> StoredHistory | None:
+        """What the conversation held when this turn was completed, the turn included; None when that is gone."""
+        ...
+
+    async def find_turns(self, tenant: str, turn_ids: Sequence[str]) -> list[StoredTurn]:
+        """Those of these turns that are a tenant's and completed, and what was added without a turn."""
+        ...
+
+    async def make(self, new: NewConversation, additions: Sequence[Addition]) -> bool:
+        """Make a conversation that is kept, without a turn. False, and nothing written, when its id is taken."""
+        ...
+
+    async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> bool:
+        """Replace a conversation's metadata. False when it is gone."""
+        ...
+
+    async def add(
+        self, key: str, additions: Sequence[Addition], *, epoch: int, keeps_binding: bool
+    ) -> StoredConversation:
+        """Add to a conversation's history; without its binding the next process starts from the history.
+
+        Raises ConversationDeleted, or ConversationMoved when a newer process than `epoch` has it.
+        """
+        ...
+
+    async def amend(self, key: str, turn_id: str, change: Change, *, epoch: int) -> StoredConversation | None:
+        """Change what a turn of the present history holds; the next process starts from the history.
+
+        None, and nothing written, when it has no such turn. Raises what `change` raises, and what `add` raises.
         """
         ...
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from claude_code_api.core.session import BETWEEN_TURNS, State
 from claude_code_api.core.turn import Usage
 from claude_code_api.runtime.actor import Actor
-from claude_code_api.runtime.storage import StoredConversation
+from claude_code_api.runtime.stored import StoredConversation
 
 
 @dataclass(frozen=True, slots=True)

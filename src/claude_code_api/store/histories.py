@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from claude_code_api.core.turn import Message
-from claude_code_api.runtime.storage import StoredConversation, Unread
+from claude_code_api.runtime.stored import StoredConversation, Unread
 from claude_code_api.store.rows import COMPLETED, REWOUND, conversation_of, from_json
 from claude_code_api.store.schema import conversation, turn
 

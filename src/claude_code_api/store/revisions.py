@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, literal, sele
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.turn import Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved
-from claude_code_api.runtime.storage import Fork, ForkResult, Rewound, StoredTurn, StoredTurns
+from claude_code_api.runtime.stored import Fork, ForkResult, Rewound, StoredTurn, StoredTurns
 from claude_code_api.store import histories, transcripts
 from claude_code_api.store.rows import COMPLETED, NOTHING, REWOUND, from_json, to_json, totals_of
 from claude_code_api.store.schema import conversation, idempotency, turn

@@ -9,7 +9,7 @@ from sqlalchemy import Row
 
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.runtime.ports import Binding
-from claude_code_api.runtime.storage import StoredConversation
+from claude_code_api.runtime.stored import StoredConversation
 
 RUNNING, COMPLETED, FAILED, INTERRUPTED, REWOUND = "running", "completed", "failed", "interrupted", "rewound"
 """What a turn's `status` can be."""

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Engine, delete, func, select, tuple_
 from claude_code_api.core.identity import Address
 from claude_code_api.core.keys import ApiKey
 from claude_code_api.runtime.ports import Entry
-from claude_code_api.runtime.storage import (
+from claude_code_api.runtime.stored import (
     BeganTurn,
     CompletedTurn,
     Fork,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, exists, func, inse
 
 from claude_code_api.core.turn import StartKind, TurnCompleted, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved
-from claude_code_api.runtime.storage import BeganTurn, CompletedTurn, StoredAnswer
+from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, StoredAnswer
 from claude_code_api.store import histories, transcripts
 from claude_code_api.store.rows import (
     COMPLETED,

@@ -9,7 +9,7 @@ import pytest
 
 from claude_code_api.api.transcripts import _bytes, _Hidden, _json, _parts
 from claude_code_api.core.turn import Message, Usage
-from claude_code_api.runtime.storage import StoredTurn, StoredTurns
+from claude_code_api.runtime.stored import StoredTurn, StoredTurns
 
 ROOT = "/srv/My data/sessions"
 

@@ -19,7 +19,7 @@ from claude_code_api.runtime.feed import Feeds
 from claude_code_api.runtime.host import Host, RequestMark, Turn
 from claude_code_api.runtime.ports import Emit, Entry, Launch, Origin
 from claude_code_api.runtime.stats import Stats
-from claude_code_api.runtime.storage import BeganTurn, CompletedTurn
+from claude_code_api.runtime.stored import BeganTurn, CompletedTurn
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.watchdog import Limits
 

@@ -14,7 +14,7 @@ from claude_code_api.core.session import State
 from claude_code_api.core.turn import Usage
 from claude_code_api.errors import ConversationDeleted, InvalidRequest, StoreUnavailable, TurnCancelled
 from claude_code_api.runtime.ports import Binding
-from claude_code_api.runtime.storage import BeganTurn, Rewound, StoredConversation
+from claude_code_api.runtime.stored import BeganTurn, Rewound, StoredConversation
 from tests.unit.runtime.test_actor import CALL, World, failure, result, text
 
 

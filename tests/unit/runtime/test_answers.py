@@ -19,7 +19,7 @@ from claude_code_api.core.turn import (
     Usage,
 )
 from claude_code_api.runtime.answers import Answers
-from claude_code_api.runtime.storage import StoredAnswer
+from claude_code_api.runtime.stored import StoredAnswer
 from claude_code_api.runtime.tasks import Tasks
 
 OWN = {"type": "tool_use", "id": "own", "name": "Bash", "input": {}, "internal": True}
