@@ -19,6 +19,9 @@ from claude_code_api.offline.directives import Directives
 _INNER = frozenset({STRUCTURED_OUTPUT, "DeferredToolPlaceholder"})
 """What the CLI offers for itself alone."""
 
+_WORD = re.compile(r"[a-z]+")
+_VERBS = frozenset({"create", "delete", "fetch", "lookup", "remember", "search", "update", "write"})
+
 _SERVER = re.compile(r"mcp__.+?__(?=.)")
 
 Planned = tuple[Body, dict[str, Any] | None]
@@ -113,11 +116,20 @@ def _wished(tools: list[Body], text: str) -> list[Body]:
         return structured
     asked = text.lower()
     chosen = [tool for tool in tools if plain_name(tool["name"]).lower() in asked]
+    if not chosen:
+        chosen = [
+            tool for tool in tools if tool["name"].startswith("mcp__") and _subjects(tool) & set(_WORD.findall(asked))
+        ]
     if not chosen and re.search(r"\b(call|use) (a|the|both|two)? ?tools?\b", asked):
         chosen = _client_tools(tools)
     if not re.search(r"\b(both|two|parallel|each)\b", asked):
         return chosen[:1]
     return chosen * 2 if len(chosen) == 1 else chosen
+
+
+def _subjects(tool: Body) -> set[str]:
+    """The words of a tool's name that say what it is about: `weather` of `get_weather`."""
+    return {word for word in _WORD.findall(plain_name(tool["name"]).lower()) if len(word) > 4} - _VERBS
 
 
 def _usable(body: Body) -> list[Body]:

@@ -22,6 +22,13 @@ def called(body: Body) -> list[str]:
     return [name for name, _ in calls(answer(body))]
 
 
+def test_it_calls_a_tool_whose_subject_the_user_names() -> None:
+    tools = [BASH, {**WEATHER, "name": "mcp__client__get_weather"}, {**CLOCK, "name": "mcp__client__search_files"}]
+    assert called(said("What's the weather like in San Francisco?", tools=tools)) == ["mcp__client__get_weather"]
+    assert called(said("What did you search, and why bash?", tools=tools)) == ["Bash"]
+    assert called(said("Whether it rains is all I ask.", tools=tools)) == []
+
+
 # tool_choice
 
 
