@@ -122,6 +122,12 @@ class PreviousResponseNotFound(InvalidRequest):
     code = "previous_response_not_found"
 
 
+class ConnectionExpired(InvalidRequest):
+    """A WebSocket has lasted as long as one may."""
+
+    code = "websocket_connection_limit_reached"
+
+
 class ItemNotFound(GatewayError):
     """No such item of this caller."""
 

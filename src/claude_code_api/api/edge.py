@@ -1,7 +1,8 @@
 """What every request passes first: from which pages it may come, how large and of what kind a body may be; its id.
 
-Plain ASGI. A web page must not drive a local server: foreign Origins are refused, and so is a body that a page could
-send without asking (anything but application/json). Who is asking, and by which Host, is for `auth.py`.
+Plain ASGI. A web page must not drive a local server: foreign Origins are refused, WebSockets included, and so is a
+body that a page could send without asking (anything but application/json). Who is asking, and by which Host, is for
+`auth.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ _SLOWEST = 10
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 
+_HEADS = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+"""The messages that carry the headers of an answer."""
+
+
 class Edge:
     """Wraps the application. `origins` are allowed beside loopback and the server's own; `max_body` is in bytes.
 
@@ -42,9 +47,10 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an allowed request on, with a request id; answer another one."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        is_http = scope["type"] == "http"
         headers = Headers(scope=scope)
         origin = headers.get("origin", "")
         given = headers.get("x-request-id", "")
@@ -56,7 +62,7 @@ class Edge:
         async def send_with_id(message: Message) -> None:
             nonlocal answered
             answered = True
-            if message["type"] == "http.response.start":
+            if message["type"] in _HEADS:
                 sent = MutableHeaders(scope=message)
                 sent["X-Request-ID"] = request_id
                 if origin in self._origins and "access-control-allow-origin" not in sent:
@@ -65,18 +71,21 @@ class Edge:
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            refusal = self._refuse(scope["method"], headers)
+            refusal = self._refuse_origin(headers)
+            if refusal is None and is_http:
+                refusal = self._refuse_body(scope["method"], headers)
             if refusal is not None:
                 await refusal(scope, receive, send_with_id)
                 return
             try:
-                await self._app(scope, _Bounded(receive, self._max_body, self._patience_s), send_with_id)
+                bounded = _Bounded(receive, self._max_body, self._patience_s) if is_http else receive
+                await self._app(scope, bounded, send_with_id)
             except Exception:
-                log.exception("request_failed", method=scope["method"], path=scope["path"])
+                log.exception("request_failed", method=scope.get("method", "WEBSOCKET"), path=scope["path"])
                 if not answered:
                     await _DEFECT(scope, receive, send_with_id)
 
-    def _refuse(self, method: str, headers: Headers) -> JSONResponse | None:
+    def _refuse_origin(self, headers: Headers) -> JSONResponse | None:
         origin = headers.get("origin")
         if origin is not None and not self._known_origin(origin.lower(), headers):
             return error_response(
@@ -84,6 +93,9 @@ class Edge:
                     f"Requests from the origin {origin[:100]!r} are not served; add it to [server] allowed_origins."
                 )
             )
+        return None
+
+    def _refuse_body(self, method: str, headers: Headers) -> JSONResponse | None:
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         if method in {"POST", "PUT", "PATCH"} and has_body:
             if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":

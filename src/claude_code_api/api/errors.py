@@ -116,11 +116,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        problem = _clearest(error.errors())
-        if problem["type"] == "json_invalid":
-            return error_response(err.InvalidRequest(f"The body is not valid JSON: {problem['ctx']['error']}."))
-        param = _path(problem["loc"])
-        return error_response(err.InvalidRequest(f"{param or 'The body'}: {problem['msg']}.", param=param or None))
+        return error_response(of_validation([{**one, "loc": one["loc"][1:]} for one in error.errors()]))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
@@ -130,6 +126,15 @@ def install(app: FastAPI) -> None:
         code = _CODES.get(error.status_code, "invalid_request")
         body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
         return JSONResponse(body, error.status_code, {**(error.headers or {}), "x-should-retry": "false"})
+
+
+def of_validation(problems: Sequence[Any]) -> err.InvalidRequest:
+    """What pydantic found wrong with a body, as one error that names the field."""
+    problem = _clearest(problems)
+    if problem["type"] == "json_invalid":
+        return err.InvalidRequest(f"The body is not valid JSON: {problem['ctx']['error']}.")
+    param = _path(problem["loc"])
+    return err.InvalidRequest(f"{param or 'The body'}: {problem['msg']}.", param=param or None)
 
 
 def _clearest(problems: Sequence[Any]) -> Any:
@@ -149,9 +154,9 @@ def _unread(cause: BaseException | None) -> str | None:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """`("body", "messages", 0, "role")` as `messages[0].role`; the names of union members are left out."""
+    """`("messages", 0, "role")` as `messages[0].role`; the names of union members are left out."""
     path = ""
-    for part in location[1:]:
+    for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
         elif part.isidentifier() and part[:1].islower() and part not in {"str", "list", "int"}:
