@@ -1,0 +1,1 @@
+"""OpenAI's Conversations: the same conversations as everywhere, as lists of items."""

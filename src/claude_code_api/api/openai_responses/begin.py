@@ -1,0 +1,1 @@
+"""From a request for a response to a turn that runs: what HTTP and WebSockets share."""
