@@ -70,7 +70,8 @@ class Options:
     """What a turn can change on a live process.
 
     `thinking` False turns thinking off; `effort` None leaves it to the model's default. `max_tokens` bounds what the
-    model says, thinking included; `stop` ends the answer before the first of these texts.
+    model says, thinking included; `stop` ends the answer before the first of these texts. `max_tool_calls` are the most
+    calls that an agent may make of its own tools in this turn, those of its sub-agents included.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -79,6 +80,7 @@ class Options:
     thinking: bool = True
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    max_tool_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,8 @@ class AgentCall:
 @dataclass(frozen=True, slots=True)
 class AgentResult:
     """The call of that id has ended; `content` is its result as text. `line` tells that it failed, None otherwise.
+
+    A call that was denied has ended, too: it failed.
     """
 
     id: str
