@@ -13,6 +13,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
 from claude_code_api.api.context import Context, Ctx, Who
+from claude_code_api.api.hidden import Hidden
 from claude_code_api.api.sessions import address_of, usage_of
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import Block, Message
@@ -57,7 +58,7 @@ async def transcript(
 
 
 def _json(page: StoredTurns, limit: int, root: str) -> str:
-    hidden = _Hidden(root)
+    hidden = Hidden(root)
     data = [hidden.of(_turn(turn)) for turn in page.turns[:limit]]
     told = {
         "object": "list",
@@ -68,21 +69,6 @@ def _json(page: StoredTurns, limit: int, root: str) -> str:
         "has_more": len(page.turns) > limit,
     }
     return json.dumps(told, separators=(",", ":"))
-
-
-class _Hidden:
-    """Puts `/workspace` where a conversation's own directory is named: where that lies is the machine's affair."""
-
-    def __init__(self, root: str) -> None:
-        self._own = re.compile(rf"{re.escape(root)}/[0-9a-f]+(?:/work\b)?")
-
-    def of(self, value: Any) -> Any:
-        """The value without it."""
-        if isinstance(value, str):
-            return self._own.sub("/workspace", value)
-        if isinstance(value, dict):
-            return {self.of(name): self.of(one) for name, one in value.items()}
-        return [self.of(one) for one in value] if isinstance(value, list) else value
 
 
 def _turn(turn: StoredTurn) -> dict[str, Any]:
@@ -116,7 +102,7 @@ def _shown(block: Block) -> Block:
 
 
 async def _markdown(context: Context, address: Address, page: StoredTurns) -> AsyncIterator[bytes]:
-    hidden = _Hidden(context.sessions_root)
+    hidden = Hidden(context.sessions_root)
     yield f"# Conversation {address.conversation_id}\n".encode()
     for message in page.base:
         yield _bytes(hidden.of("".join(_part(message, "User" if message.role == "user" else "Assistant"))))

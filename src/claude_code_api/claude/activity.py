@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from claude_code_api.claude.launch import Workplace
-from claude_code_api.core.turn import Block
+from claude_code_api.core.turn import Block, text_of_result
 
 _TELLING = (
     *("command", "file_path", "notebook_path", "url", "query", "pattern"),
@@ -35,7 +35,8 @@ class Narrator:
         """A result that was an error, as `Bash failed: Exit code 1`; None for any other."""
         if not result.get("is_error"):
             return None
-        why = self._line(_text(result.get("content")).replace("<tool_use_error>", "").replace("</tool_use_error>", ""))
+        said = text_of_result(result.get("content"))
+        why = self._line(said.replace("<tool_use_error>", "").replace("</tool_use_error>", ""))
         return f"{name} failed: {why}" if why else f"{name} failed"
 
     def _line(self, text: str) -> str:
@@ -51,9 +52,3 @@ class Narrator:
 def _essence(arguments: dict[str, Any]) -> str:
     told = (arguments.get(name) for name in _TELLING)
     return next((value for value in told if isinstance(value, str) and value.strip()), "")
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    return "\n".join(str(part.get("text", "")) for part in content or () if isinstance(part, dict))

@@ -17,7 +17,6 @@ from claude_code_api.claude.failures import failure_of_result, failure_of_retry
 from claude_code_api.claude.gathered import STRUCTURED_OUTPUT, Gathered
 from claude_code_api.claude.tools import PREFIX
 from claude_code_api.core.turn import (
-    Activity,
     AnswerRestarted,
     AnswerStarted,
     TextDelta,
@@ -203,9 +202,9 @@ class TurnReader:
         if frame.get("error"):
             self._error_kind = frame["error"]
             return self._broke_behind_a_call()
-        told = map(Activity, self._gathered.assistant(message["id"], message["content"], frame["uuid"]))
+        doings = self._gathered.assistant(message["id"], message["content"], frame["uuid"])
         events = () if message["id"] in self._streamed else self._unstreamed(message)
-        return [*events, *told]
+        return [*events, *doings]
 
     def _broke_behind_a_call(self) -> Iterable[TurnEvent]:
         """The model's stream broke behind a whole call: the CLI waits for its result, and says no more."""
@@ -239,10 +238,10 @@ class TurnReader:
 
     def _user(self, frame: Frame) -> Iterable[TurnEvent]:
         """The agent's own tools gave results; or the CLI itself answered a call that could not be made."""
-        resolved, failures = self._gathered.user(frame["message"]["content"], frame["uuid"])
+        resolved, doings = self._gathered.user(frame["message"]["content"], frame["uuid"])
         self._calls -= resolved
         self._void = self._void or bool(resolved & self._shown()) or self._gathered.missed_schema
-        return [*map(Activity, failures), *self._parked()]
+        return [*doings, *self._parked()]
 
     def _parked(self) -> Iterable[TurnEvent]:
         """The turn's end, when the model waits for nothing but the client's results."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TypeAlias
 
 from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.tools import PREFIX
 from claude_code_api.core.nesting import is_deep
-from claude_code_api.core.turn import Block, Message
+from claude_code_api.core.turn import AgentCall, AgentResult, Block, Message, text_of_result
+
+Doing: TypeAlias = AgentCall | AgentResult
 
 STRUCTURED_OUTPUT = "StructuredOutput"
 """The tool by which the CLI has a model meet a schema."""
@@ -17,8 +20,7 @@ class Gathered:
     """The messages of one turn. `answered` are the calls whose results the turn brought: those are not its own gain.
 
     `leaf` is the uuid of the last entry; `json` the text of a structured answer so far; `missed_schema` says that an
-    attempt at one was refused by the CLI. What the agent does with its own tools is told by the `narrator`, if there is
-    one.
+    attempt at one was refused by the CLI. What the agent does with its own tools is told if there is a `narrator`.
     """
 
     def __init__(self, *, structured: bool, answered: frozenset[str], narrator: Narrator | None = None) -> None:
@@ -31,27 +33,27 @@ class Gathered:
         self._own_calls: dict[str, str] = {}
         self._messages: list[tuple[str, str, list[Block]]] = []
 
-    def assistant(self, identity: str, blocks: list[Block], uuid: str) -> list[str]:
-        """An assistant frame: one or more blocks of the message `identity`; returns what there is to tell of them.
+    def assistant(self, identity: str, blocks: list[Block], uuid: str) -> list[Doing]:
+        """An assistant frame: one or more blocks of the message `identity`; returns what the agent does in them.
 
         Raises RecursionError.
         """
-        blocks = [self._narrated(_flat(block)) for block in blocks]
+        blocks, doings = self._narrated([_flat(block) for block in blocks])
         self._add("assistant", identity, blocks, uuid)
-        return _lines(blocks)
+        return doings
 
-    def user(self, content: str | list[Block], uuid: str) -> tuple[set[str], list[str]]:
-        """A user frame of the CLI's own; returns the calls whose results it holds, and what there is to tell of it."""
+    def user(self, content: str | list[Block], uuid: str) -> tuple[set[str], list[Doing]]:
+        """A user frame of the CLI's own; returns the calls whose results it holds, and those of the agent's own."""
         blocks: list[Block] = [{"type": "text", "text": content}] if isinstance(content, str) else content
         results = {block["tool_use_id"] for block in blocks if block["type"] == "tool_result"}
         if self._structured and any(
             block.get("is_error") and block["tool_use_id"] in self._attempts for block in blocks
         ):
             self.missed_schema = True
-        blocks = [self._narrated(block) for block in blocks]
+        blocks, doings = self._narrated(blocks)
         if not results & self._answered:
             self._add("user", uuid, blocks, uuid)
-        return results - self._answered, _lines(blocks)
+        return results - self._answered, doings
 
     def forget_calls(self, calls: set[str]) -> None:
         """These calls were never made whole: nobody shall see them, nor what the CLI said to them."""
@@ -81,17 +83,27 @@ class Gathered:
             if block["type"] == "tool_use" and block["name"] == STRUCTURED_OUTPUT
         }
 
-    def _narrated(self, block: Block) -> Block:
-        """The block, with the line that tells of it if it is the agent's own doing."""
-        line = None
+    def _narrated(self, blocks: list[Block]) -> tuple[list[Block], list[Doing]]:
+        """The blocks, with the lines that tell of the agent's own doing, and that doing itself."""
+        told, doings = [], []
+        for block in blocks:
+            doing = self._doing(block)
+            if doing is not None:
+                doings.append(doing)
+            told.append(block if doing is None or doing.line is None else {**block, "activity": doing.line})
+        return told, doings
+
+    def _doing(self, block: Block) -> Doing | None:
+        """What the agent does with a tool of its own, if that is what the block says."""
         if self._narrator is None:
-            return block
+            return None
         if block["type"] == "tool_use" and block["name"] != STRUCTURED_OUTPUT and not block["name"].startswith(PREFIX):
             self._own_calls[block["id"]] = block["name"]
-            line = self._narrator.call(block)
-        elif block["type"] == "tool_result" and (name := self._own_calls.get(block["tool_use_id"])) is not None:
-            line = self._narrator.failure(name, block)
-        return block if line is None else {**block, "activity": line}
+            return AgentCall(block["id"], block["name"], block["input"], self._narrator.call(block))
+        if block["type"] == "tool_result" and (name := self._own_calls.get(block["tool_use_id"])) is not None:
+            content, failed = text_of_result(block.get("content")), bool(block.get("is_error"))
+            return AgentResult(block["tool_use_id"], content, failed, self._narrator.failure(name, block))
+        return None
 
     def _add(self, role: str, identity: str, blocks: list[Block], uuid: str) -> None:
         if self._messages and self._messages[-1][:2] == (role, identity):
@@ -114,10 +126,6 @@ class Gathered:
         if block.get("name") == STRUCTURED_OUTPUT:
             return None
         return {**block, "internal": True} if kind == "tool_use" else block
-
-
-def _lines(blocks: list[Block]) -> list[str]:
-    return [block["activity"] for block in blocks if "activity" in block]
 
 
 def _flat(block: Block) -> Block:

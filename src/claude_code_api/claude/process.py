@@ -21,6 +21,7 @@ import structlog
 
 from claude_code_api.claude import transcript
 from claude_code_api.claude.activity import Narrator
+from claude_code_api.claude.allowance import Allowance
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
@@ -77,6 +78,7 @@ class ClaudeProcess:
         self._kept = len(self._entries)
         self._tools = ClientTools()
         self._knobs = UNTURNED
+        self._allowance = Allowance()
         self._held_until_listed: Callable[[], None] | None = None
         self._structured = False
         self._is_agent = False
@@ -305,6 +307,8 @@ class ClaudeProcess:
         if wanted != self._knobs:
             self._knobs = wanted
             self._control.tell({"subtype": "apply_flag_settings", "settings": wanted})
+        if self._is_agent and (request := self._allowance.renew(options.max_tool_calls)) is not None:
+            self._control.tell(request)
 
     async def _live(self) -> None:
         """Read until the child is gone, and take the rest of its group with it."""
@@ -386,8 +390,11 @@ class ClaudeProcess:
             self._signal(signal.SIGKILL)
 
     def _asked(self, frame: Frame) -> Iterable[TurnEvent]:
-        """The CLI asks for a tool; for what is not offered it gets told so, or it would wait for ever."""
+        """The CLI asks for a tool, or for leave; what is not offered it gets told so, or it would wait for ever."""
         request, identity = frame["request"], frame["request_id"]
+        if request.get("subtype") == "hook_callback":
+            self._control.respond(identity, self._allowance.answer())
+            return ()
         if request.get("subtype") != "mcp_message" or request.get("server_name") != SERVER:
             self._control.refuse(identity, f"{request.get('subtype')} is not available here")
             return ()

@@ -5,6 +5,7 @@ Block and message shapes are the Anthropic Messages API's, as plain JSON values.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
@@ -19,6 +20,13 @@ Block: TypeAlias = dict[str, Any]
 Tools go by the names that the client gave them. What the client never saw, the agent's own tool calls and their
 results, carries `"internal": True`, and as `"activity"` the line that tells of it, if there is one.
 """
+
+
+def text_of_result(content: str | Sequence[Block] | None) -> str:
+    """The content of a `tool_result` block as text: one part a line, what is no text by its type as `[image]`."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] if part["type"] == "text" else f"[{part['type']}]" for part in content or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,8 @@ class Options:
     """What a turn can change on a live process.
 
     `thinking` False turns thinking off; `effort` None leaves it to the model's default. `max_tokens` bounds what the
-    model says, thinking included; `stop` ends the answer before the first of these texts.
+    model says, thinking included; `stop` ends the answer before the first of these texts. `max_tool_calls` are the most
+    calls that an agent may make of its own tools in this turn, those of its sub-agents included.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -71,6 +80,7 @@ class Options:
     thinking: bool = True
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    max_tool_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +198,11 @@ class ToolCallDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
-    """What the agent does with a tool of its own, as one readable line: a call, or that one failed."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class AgentCall:
-    """The agent calls a tool of its own; `line` tells of it in one readable line."""
+    """The agent calls a tool of its own; `line` tells of it in one readable line.
+
+    What its sub-agents call is told nowhere.
+    """
 
     id: str
     name: str
@@ -206,7 +212,10 @@ class AgentCall:
 
 @dataclass(frozen=True, slots=True)
 class AgentResult:
-    """The call of that id has ended; `content` is its result as text. `line` tells that it failed, None otherwise."""
+    """The call of that id has ended; `content` is its result as text. `line` tells that it failed, None otherwise.
+
+    A call that was denied has ended, too: it failed.
+    """
 
     id: str
     content: str
@@ -259,7 +268,6 @@ TurnEvent: TypeAlias = (
     | ThinkingDelta
     | ToolCallStarted
     | ToolCallDelta
-    | Activity
     | AgentCall
     | AgentResult
     | AnswerRestarted

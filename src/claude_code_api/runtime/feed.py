@@ -16,7 +16,6 @@ from typing import Any, assert_never
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import (
-    Activity,
     AgentCall,
     AgentResult,
     AnswerRestarted,
@@ -191,8 +190,6 @@ class Feeds:
                 _put_pieces(feed, "turn.text", of, "text", event.text)
             case ThinkingDelta():
                 _put_pieces(feed, "turn.thinking", of, "text", event.text)
-            case Activity():
-                feed.put("turn.activity", {**of, "text": event.text}, len(event.text))
             case AgentCall() | AgentResult():
                 if event.line is not None:
                     feed.put("turn.activity", {**of, "text": event.line}, len(event.line))

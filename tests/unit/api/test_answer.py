@@ -11,7 +11,8 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from claude_code_api.api.openai_chat.answer import Chunks, Head
 from claude_code_api.core.turn import (
-    Activity,
+    AgentCall,
+    AgentResult,
     AnswerRestarted,
     AnswerStarted,
     Message,
@@ -338,11 +339,12 @@ def test_a_stream_tells_what_an_agent_does_as_the_whole_answer_does() -> None:
     events: list[TurnEvent] = [
         AnswerStarted("claude"),
         ThinkingDelta("Let me "),
+        AgentResult("0", "a result without a line", is_error=False, line=None),
         ThinkingDelta("see."),
         TextDelta("I look."),
-        Activity("Bash: ls"),
-        Activity("Read: a"),
-        Activity("Bash failed: Exit code 1"),
+        AgentCall("1", "Bash", {"command": "ls"}, "Bash: ls"),
+        AgentCall("2", "Read", {"file_path": "a"}, "Read: a"),
+        AgentResult("1", "Exit code 1", is_error=True, line="Bash failed: Exit code 1"),
         AnswerStarted("claude"),
         ThinkingDelta("Well."),
         TextDelta("There is nothing."),
@@ -356,4 +358,4 @@ def test_a_stream_tells_what_an_agent_does_as_the_whole_answer_does() -> None:
 
 def test_what_was_done_is_not_void_when_the_model_begins_again() -> None:
     begun = AnswerStarted("claude")
-    assert deltas(begun, Activity("Bash: ls"), AnswerRestarted(), begun, WORKED)
+    assert deltas(begun, AgentCall("1", "Bash", {}, "Bash: ls"), AnswerRestarted(), begun, WORKED)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from claude_code_api.api.transcripts import _bytes, _Hidden, _json, _parts
+from claude_code_api.api.transcripts import _bytes, _json, _parts
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.runtime.stored import StoredTurn, StoredTurns
 
@@ -94,17 +94,3 @@ def test_what_is_no_text_is_named(block: dict[str, Any]) -> None:
 
 def test_half_a_surrogate_pair_can_be_sent() -> None:
     assert _bytes("a\ud800b") == b"a?b"
-
-
-@pytest.mark.parametrize(
-    ("told", "shown"),
-    [
-        (f"{ROOT}/0123456789abcdef/work/a.txt", "/workspace/a.txt"),
-        (f"cat '{ROOT}/0123456789abcdef/work'", "cat '/workspace'"),
-        (f"{ROOT}/0123456789abcdef/config/x", "/workspace/config/x"),
-        ({"path": [f"{ROOT}/ab/work"], "n": 1}, {"path": ["/workspace"], "n": 1}),
-        ("/srv/elsewhere", "/srv/elsewhere"),
-    ],
-)
-def test_where_the_directory_lies_is_not_shown(told: Any, shown: Any) -> None:
-    assert _Hidden(ROOT).of(told) == shown

@@ -10,7 +10,8 @@ from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.launch import Workplace
 from claude_code_api.core.turn import (
-    Activity,
+    AgentCall,
+    AgentResult,
     AnswerRestarted,
     AnswerStarted,
     Message,
@@ -373,8 +374,8 @@ def own_call(identity: str = "toolu_1", command: str = "ls /srv/one/work") -> Fr
     return {"type": "tool_use", "id": identity, "name": "Bash", "input": {"command": command}}
 
 
-def outcome(identity: str = "toolu_1", *, is_error: bool = False) -> Frame:
-    return {"type": "tool_result", "tool_use_id": identity, "content": "Exit code 2", "is_error": is_error}
+def outcome(identity: str = "toolu_1", *, is_error: bool = False, content: object = "Exit code 2") -> Frame:
+    return {"type": "tool_result", "tool_use_id": identity, "content": content, "is_error": is_error}
 
 
 def agents(*sent: Frame, tools: frozenset[str] = frozenset()) -> list[TurnEvent]:
@@ -383,7 +384,8 @@ def agents(*sent: Frame, tools: frozenset[str] = frozenset()) -> list[TurnEvent]
 
 
 def activities(events: list[TurnEvent]) -> list[str]:
-    return [event.text for event in events if isinstance(event, Activity)]
+    doings = [event for event in events if isinstance(event, AgentCall | AgentResult)]
+    return [doing.line for doing in doings if doing.line is not None]
 
 
 def test_a_call_of_an_agents_own_is_told_when_it_is_whole_and_when_it_failed() -> None:
@@ -392,6 +394,43 @@ def test_a_call_of_an_agents_own_is_told_when_it_is_whole_and_when_it_failed() -
     assert activities(agents(*sent[:2])) == ["Bash: ls ."]
     assert activities(agents(*sent)) == ["Bash: ls .", "Bash failed: Exit code 2"]
     assert activities(agents(*sent[:2], cli.tool_results(outcome()))) == ["Bash: ls ."]
+
+
+def test_a_call_of_an_agents_own_and_its_result_are_told_whole() -> None:
+    parts = [{"type": "text", "text": "one"}, {"type": "image", "source": {}}]
+    sent = [cli.message_start(), cli.assistant(own_call())]
+    call = AgentCall("toolu_1", "Bash", {"command": "ls /srv/one/work"}, "Bash: ls .")
+    assert agents(*sent)[1:] == [call]
+    assert agents(*sent, cli.tool_results(outcome(content=parts)))[2:] == [
+        AgentResult("toolu_1", "one\n[image]", is_error=False, line=None)
+    ]
+    assert agents(*sent, cli.tool_results(outcome(is_error=True)))[2:] == [
+        AgentResult("toolu_1", "Exit code 2", is_error=True, line="Bash failed: Exit code 2")
+    ]
+
+
+def test_a_result_that_says_neither_that_it_failed_nor_anything_is_a_success() -> None:
+    result = cli.tool_results({"type": "tool_result", "tool_use_id": "toolu_1"})
+    told = agents(cli.message_start(), cli.assistant(own_call()), result)
+    assert told[-1] == AgentResult("toolu_1", "", is_error=False, line=None)
+
+
+def test_arguments_that_are_too_deep_are_told_as_they_are_kept() -> None:
+    deep: object = "x"
+    for _ in range(200):
+        deep = [deep]
+    call = own_call() | {"input": {"command": deep}}
+    events = agents(cli.message_start(), cli.assistant(call), cli.result())
+    (told,) = [event for event in events if isinstance(event, AgentCall)]
+    assert list(told.input) == ["arguments"]
+    assert isinstance(done := events[-1], TurnCompleted)
+    assert done.messages[0].content[0]["input"] == told.input
+
+
+def test_a_result_of_the_clients_tool_is_not_the_agents_doing() -> None:
+    tools = frozenset({"mcp__client__get_time"})
+    sent = (cli.message_start(), cli.assistant(CLIENT_CALL), cli.tool_results(outcome("toolu_2", is_error=True)))
+    assert not [event for event in agents(*sent, tools=tools) if isinstance(event, AgentCall | AgentResult)]
 
 
 def test_the_line_stands_beside_the_block() -> None:

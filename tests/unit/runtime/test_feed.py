@@ -8,6 +8,8 @@ import pytest
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import (
+    AgentCall,
+    AgentResult,
     AnswerRestarted,
     AnswerStarted,
     StartKind,
@@ -80,6 +82,24 @@ async def test_what_happens_is_seen_in_order_with_increasing_ids() -> None:
     assert (seen[2].data["start"], seen[2].data["request_id"], seen[2].data["turn_id"]) == ("live", "req_1", "t1")
     assert seen[-2].data["cost_usd"] == 0.25
     assert [one.id for one in seen] == list(range(seen[0].id, seen[0].id + len(seen)))
+
+
+async def test_of_what_an_agent_does_the_lines_are_seen() -> None:
+    feeds = Feeds()
+    watch = watching(feeds)
+    await watch.more()
+    for event in (
+        AgentCall("c1", "Bash", {"command": "ls /secret"}, "Bash: ls"),
+        AgentResult("c1", "/secret", is_error=False, line=None),
+        AgentResult("c2", "/secret", is_error=True, line="Bash failed"),
+    ):
+        feeds.turn(HERE, "t1", "req_1", event, 0.0)
+    seen = await watch.more()
+    assert kinds(seen) == ["turn.activity", "turn.activity"]
+    assert [dict(one.data) for one in seen] == [
+        {"turn_id": "t1", "text": "Bash: ls"},
+        {"turn_id": "t1", "text": "Bash failed"},
+    ]
 
 
 async def test_a_failed_turn_says_why() -> None:

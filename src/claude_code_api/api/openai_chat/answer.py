@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from claude_code_api.core.turn import (
-    Activity,
+    AgentCall,
+    AgentResult,
     AnswerRestarted,
     AnswerStarted,
     Block,
@@ -131,8 +132,8 @@ class Chunks:
             yield from self._words("text", "content", event.text)
         elif isinstance(event, ThinkingDelta) and self._reasoning:
             yield from self._words("thinking", "reasoning_content", event.text)
-        elif isinstance(event, Activity) and self._activity:
-            yield from self._does(event.text)
+        elif isinstance(event, AgentCall | AgentResult) and self._activity and event.line is not None:
+            yield from self._does(event.line)
         elif isinstance(event, ToolCallStarted):
             yield from self._call_begins(event.id, event.name)
         elif isinstance(event, ToolCallDelta):
