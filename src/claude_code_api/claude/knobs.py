@@ -14,6 +14,9 @@ from claude_code_api.core.turn import Options, ToolChoice
 
 Knobs = dict[str, Any]
 
+WRITES_NOTHING = {"CLAUDE_CODE_SKIP_PROMPT_HISTORY": "1"}
+"""What keeps the CLI from writing a transcript, from now on; taken back, it writes what it left out as well."""
+
 
 def knobs(options: Options, choice: ToolChoice | None) -> Knobs:
     """The settings for these options. `choice` says which tools may be called, None when the CLI knows of none."""
@@ -25,9 +28,12 @@ def knobs(options: Options, choice: ToolChoice | None) -> Knobs:
         extra["stop_sequences"] = list(options.stop)
     return {
         "effortLevel": options.effort,
+        "autoCompactEnabled": options.compacts,
         "env": {
             "CLAUDE_CODE_EXTRA_BODY": json.dumps(extra) if extra else "",
             "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "" if options.max_tokens is None else str(options.max_tokens),
+            # Without compaction the CLI refuses by itself what comes near the limit.
+            "CLAUDE_CODE_BLOCKING_LIMIT_OVERRIDE": "" if options.compacts else "99999999",
             # The Messages API forces no tool while the model thinks.
             "CLAUDE_CODE_DISABLE_THINKING": "1" if forced or not options.thinking else "",
         },

@@ -115,7 +115,10 @@ class ClaudeLauncher:
                     ) from error
                 except StartFailed as error:
                     log.warning("resume_failed", place=launch.place, bytes=basis.size, reason=error.message)
-            return await self._ready(place, launch, await asyncio.to_thread(_of_history, place, launch))
+            process = await self._ready(place, launch, await asyncio.to_thread(_of_history, place, launch))
+            if not launch.kept:
+                await asyncio.to_thread(transcript.remove, place, process.cli_session_id)
+            return process
 
     @contextlib.contextmanager
     def _workplace(self, name: str | None) -> Iterator[Workplace]:
@@ -155,7 +158,7 @@ class ClaudeLauncher:
             undo.push_async_callback(lambda: asyncio.shield(process.stop(flush=False)))
             beside = launch.profile.schema is not None or launch.profile.name == AGENT
             tools = tools_for(launch.options, stubs(launch.history), beside=beside)
-            await process.initialize(launch.profile, tools, model=model, timeout_s=self._start_s)
+            await process.initialize(launch.profile, tools, model=model, keeps=launch.kept, timeout_s=self._start_s)
             undo.pop_all()
 
     async def _spawn(self, place: Workplace, profile: Profile, basis: Basis) -> ClaudeProcess:

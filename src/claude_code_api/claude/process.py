@@ -25,7 +25,7 @@ from claude_code_api.claude.allowance import Allowance
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
-from claude_code_api.claude.knobs import UNTURNED, knobs, token_limit
+from claude_code_api.claude.knobs import UNTURNED, WRITES_NOTHING, knobs, token_limit
 from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
 from claude_code_api.claude.rewind import Rewinder
 from claude_code_api.claude.tools import SERVER, ClientTools, declined, results_of, tools_for
@@ -131,12 +131,18 @@ class ClaudeProcess:
         return self._cost - self._cost_before
 
     async def initialize(
-        self, profile: Profile, tools: Sequence[Tool] = (), *, model: str | None = None, timeout_s: float
+        self,
+        profile: Profile,
+        tools: Sequence[Tool] = (),
+        *,
+        model: str | None = None,
+        keeps: bool = True,
+        timeout_s: float,
     ) -> None:
         """Do the handshake; `tools` are the client's, to which others can be added later.
 
-        `model` replaces the one it was launched with; only before its first turn is that clean. Raises StartFailed when
-        the child refuses, dies or takes too long; it is not stopped.
+        `model` replaces the one it was launched with; only before its first turn is that clean. Without `keeps` it
+        writes no transcript. Raises StartFailed when the child refuses, dies or takes too long; it is not stopped.
         """
         self._tools.offered = tuple(tools)
         self._structured = profile.schema is not None
@@ -151,8 +157,11 @@ class ClaudeProcess:
         if profile.schema is not None:
             first["jsonSchema"] = json.loads(profile.schema)
         requests = [first]
-        if model is not None:
-            requests.append({"subtype": "apply_flag_settings", "settings": {"model": model}})
+        settings: Frame = {} if model is None else {"model": model}
+        if not keeps:
+            settings["env"] = WRITES_NOTHING
+        if settings:
+            requests.append({"subtype": "apply_flag_settings", "settings": settings})
         try:
             await asyncio.gather(*(self._control.ask(request, timeout_s) for request in requests))
         except ProcessDied as error:

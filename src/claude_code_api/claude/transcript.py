@@ -127,6 +127,11 @@ def write(place: Workplace, session: str, entries: Sequence[Entry]) -> None:
         path.write_text("".join(lines), encoding="utf-8")
 
 
+def remove(place: Workplace, session: str) -> None:
+    """Remove the transcript of a session, if there is one. Raises OSError."""
+    path_of(place, session).unlink(missing_ok=True)
+
+
 def mirrored(frame: Mapping[str, Any], session: str) -> list[Entry]:
     """What a `transcript_mirror` frame says was written, without the CLI's notes on its own input queue.
 

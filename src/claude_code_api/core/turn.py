@@ -72,6 +72,8 @@ class Options:
     `thinking` False turns thinking off; `effort` None leaves it to the model's default. `max_tokens` bounds what the
     model says, thinking included; `stop` ends the answer before the first of these texts. `max_tool_calls` are the most
     calls that an agent may make of its own tools in this turn, those of its sub-agents included.
+
+    `compacts` False: what does not fit the model's context is an error, and not replaced by a summary.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -80,6 +82,7 @@ class Options:
     thinking: bool = True
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    compacts: bool = True
     max_tool_calls: int | None = None
 
 

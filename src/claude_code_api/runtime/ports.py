@@ -47,7 +47,8 @@ class Launch:
 
     With a `binding`, the CLI's own transcript is resumed at its leaf; `recall` fetches the stored copy, for when the
     one on the disk is not whole. Without either, `history` is written as a new transcript first; with no history at
-    all the conversation is empty. `options` are the first turn's.
+    all the conversation is empty. `options` are the first turn's. `kept` False: the process writes no transcript, and
+    what was written for it to start from is removed.
     """
 
     place: str | None
@@ -56,6 +57,7 @@ class Launch:
     binding: Binding | None
     history: tuple[Message, ...]
     recall: Callable[[], Awaitable[Sequence[Entry]]]
+    kept: bool = True
 
 
 class Origin(StrEnum):

@@ -32,6 +32,7 @@ def test_a_turn_without_wishes_finds_the_process_as_it_started() -> None:
         (Options(effort="low"), None),
         (Options(thinking=False), None),
         (Options(max_tokens=1), None),
+        (Options(compacts=False), None),
         (Options(stop=("END",)), None),
         (Options(), ToolChoice("none")),
         (Options(), ToolChoice("any")),
