@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
 
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved
 from claude_code_api.runtime.ports import Entry
 from claude_code_api.runtime.stored import BeganTurn, Fork, ForkResult, Rewound
-from claude_code_api.store import migrate
 from claude_code_api.store.sql import SqlStore
 from claude_code_api.store.start import settle
 from tests.conformance.test_store import ANSWER, began, completed, loaded, opened, said, store, take_turn
@@ -81,7 +79,7 @@ async def test_turns_without_an_answer_do_not_count(store: SqlStore) -> None:
     await talk(store, "a", "one", "two")
     failed = began("a", "three", base=(said("other"),))
     await store.begin(failed)
-    await store.end(failed.turn_id, error_code="process_died")
+    await store.end(failed.turn_id, error_code="process_died", message="It failed.")
     assert (await rewound(store, "a", 1)).left.history == (said("one"), *ANSWER)
 
 
@@ -91,7 +89,7 @@ async def test_an_empty_conversation_keeps_its_id_for_good(tmp_path: Path) -> No
     assert (await rewound(first, "a", 1)).left.history == ()
     late = began("a", "cut", is_first=False)
     await first.begin(late)
-    await first.end(late.turn_id, error_code="process_died")
+    await first.end(late.turn_id, error_code="process_died", message="It failed.")
     await first.begin(began("a", "running", is_first=False))
     await first.close()
     assert settle(tmp_path / "store.db") == 1
@@ -312,24 +310,3 @@ async def test_only_turns_of_the_present_history_are_read(store: SqlStore) -> No
     assert (further.base, further.turns) == ((), ())
     for no_turn in (replaced.turn_id, taken.turn_id, "no-such-turn"):
         assert await store.turns("a", after=no_turn, limit=9) is None
-
-
-# Older databases
-
-
-async def test_conversations_of_an_earlier_version_are_kept_if_they_had_an_answer(tmp_path: Path) -> None:
-    store = opened(tmp_path / "store.db")
-    await talk(store, "a", "one")
-    await store.begin(began("b", "unanswered"))
-    await store.close()
-    engine = create_engine(f"sqlite:///{tmp_path / 'store.db'}")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE conversation DROP COLUMN kept")
-        connection.exec_driver_sql("ALTER TABLE conversation DROP COLUMN profile")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
-    engine.dispose()
-    assert migrate.newest() != "0003"
-    again = opened(tmp_path / "store.db")
-    assert [one.key for one in await again.page("default", before=None, limit=9)] == ["a"]
-    assert rows(tmp_path / "store.db", "SELECT key, kept FROM conversation ORDER BY key") == [("a", 1), ("b", 0)]
-    await again.close()

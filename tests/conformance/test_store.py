@@ -7,13 +7,9 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
-from alembic import op
-from sqlalchemy import Table, inspect
-from sqlalchemy.schema import SchemaItem
 
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved, StoreUnavailable
@@ -21,7 +17,6 @@ from claude_code_api.runtime.ports import Binding, Entry
 from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, StoredConversation, Unread
 from claude_code_api.store.database import sqlite_engine
 from claude_code_api.store.migrate import upgrade
-from claude_code_api.store.schema import metadata
 from claude_code_api.store.sql import SqlStore
 from claude_code_api.store.start import settle
 
@@ -142,7 +137,7 @@ async def test_a_turn_without_an_answer_is_no_part_of_the_history(store: SqlStor
     failed, forked = began("a", "two"), began("a", "three", base=(said("other"),))
     for turn in (failed, forked):
         await store.begin(turn)
-        await store.end(turn.turn_id, error_code="process_died")
+        await store.end(turn.turn_id, error_code="process_died", message="It failed.")
     assert (await loaded(store, "a")).history == (said("one"), *ANSWER)
 
 
@@ -150,13 +145,13 @@ async def test_a_conversation_that_never_had_an_answer_is_forgotten(store: SqlSt
     failed, running = began("a", "one"), began("a", "again")
     await store.begin(failed)
     await store.begin(running)
-    await store.end(failed.turn_id, error_code="upstream_error")
+    await store.end(failed.turn_id, error_code="upstream_error", message="It failed.")
     assert await store.load("default", "id-a") is None
     assert await store.complete(completed(running)), "the end of the first turn must not take a running one with it"
     assert (await loaded(store, "a")).history == (said("again"), *ANSWER)
     lonely = began("b", "one")
     await store.begin(lonely)
-    await store.end(lonely.turn_id, error_code="upstream_error")
+    await store.end(lonely.turn_id, error_code="upstream_error", message="It failed.")
     assert await store.known_places(["place-a", "place-b"]) == {"place-a"}
 
 
@@ -219,56 +214,6 @@ async def test_a_locked_database_is_a_clear_error_and_heals(tmp_path: Path, monk
     await store.close()
 
 
-async def test_the_migrations_lead_to_the_schema(tmp_path: Path) -> None:
-    engine = sqlite_engine(tmp_path / "store.db")
-    upgrade(engine)
-    found = inspect(engine)
-    for table in metadata.tables.values():
-        columns = {
-            column["name"]: (str(column["type"]), column["nullable"]) for column in found.get_columns(table.name)
-        }
-        assert columns == {
-            column.name: (str(column.type.compile(engine.dialect)), bool(column.nullable)) for column in table.columns
-        }
-        assert {index["name"] for index in found.get_indexes(table.name)} == {index.name for index in table.indexes}
-    engine.dispose()
-
-
-async def test_what_was_said_before_there_were_profiles_was_a_chat(tmp_path: Path) -> None:
-    store = opened(tmp_path / "store.db")
-    await take_turn(store, began("a", "one"))
-    await store.close()
-    engine = sqlite_engine(tmp_path / "store.db")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE conversation DROP COLUMN profile")
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
-    engine.dispose()
-    store = opened(tmp_path / "store.db")
-    assert (await loaded(store, "a")).profile == "chat"
-    await store.close()
-
-
-async def test_a_migration_that_is_cut_leaves_nothing_half_done(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    create_table, calls = op.create_table, 0
-
-    def fail_at_the_second(name: str, *columns: SchemaItem, **options: Any) -> Table:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            raise RuntimeError("cut")
-        return create_table(name, *columns, **options)
-
-    monkeypatch.setattr(op, "create_table", fail_at_the_second)
-    with pytest.raises(RuntimeError):
-        opened(tmp_path / "store.db")
-    monkeypatch.undo()
-    store = opened(tmp_path / "store.db")
-    await take_turn(store, began("a", "one"))
-    await store.close()
-
-
 async def test_an_end_that_could_not_be_written_does_not_hold_the_id(store: SqlStore) -> None:
     await store.begin(began("a", "never ended"))
     again = replace(began("b", "again"), conversation_id="id-a")
@@ -280,7 +225,7 @@ async def test_the_words_of_a_failed_turn_are_not_kept(store: SqlStore, tmp_path
     await take_turn(store, began("a", "one"))
     failed = began("a", "my secret", base=(said("another secret"),))
     await store.begin(failed)
-    await store.end(failed.turn_id, error_code="process_died")
+    await store.end(failed.turn_id, error_code="process_died", message="It failed.")
     database = sqlite3.connect(tmp_path / "store.db")
     rows = database.execute("SELECT status, base, input FROM turn ORDER BY number").fetchall()
     database.close()
@@ -321,7 +266,7 @@ async def test_a_turn_without_an_answer_and_a_deletion_give_their_key_free(store
     await store.begin(failed)
     again = replace(began("b", "one", idempotency_key="once"), conversation_id="id-b")
     await store.begin(again)
-    await store.end(failed.turn_id, error_code="process_died")
+    await store.end(failed.turn_id, error_code="process_died", message="It failed.")
     assert await store.complete(completed(again))
     assert await store.keyed_answer("default", "once", since=0) is not None
     await store.delete("b")
@@ -349,7 +294,7 @@ async def test_an_answer_is_unread_until_it_is_delivered(store: SqlStore) -> Non
     assert (await loaded(store, "a")).unread is None
     failed = began("a", "two")
     await store.begin(failed)
-    await store.end(failed.turn_id, error_code="process_died")
+    await store.end(failed.turn_id, error_code="process_died", message="It failed.")
     assert (await loaded(store, "a")).unread is None
 
 

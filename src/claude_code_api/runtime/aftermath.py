@@ -33,7 +33,7 @@ class Aftermath:
     def __init__(self, store: Store, tasks: Tasks) -> None:
         async def end(notes: Notes) -> None:
             for turn_id, error_code in notes.items():
-                await store.end(turn_id, error_code=error_code)
+                await store.end(turn_id, error_code=error_code, message="")
 
         async def deliver(notes: Notes) -> None:
             await store.delivered(list(notes))

@@ -21,11 +21,12 @@ from sqlalchemy.pool import NullPool
 from claude_code_api.errors import ConfigError
 from claude_code_api.store import migrate
 from claude_code_api.store.database import LOCK_WAIT_S, reason_of
-from claude_code_api.store.schema import api_key, conversation, idempotency, transcript_entry, turn
+from claude_code_api.store.schema import api_key, conversation, idempotency, response, transcript_entry, turn
 
 _COUNTED = {
     "conversations": conversation,
     "turns": turn,
+    "responses": response,
     "transcript entries": transcript_entry,
     "answers with a key": idempotency,
     "API keys": api_key,
@@ -212,6 +213,7 @@ def _conversation_line(row: Row[Any]) -> dict[str, Any]:
         "system": row.system,
         "model": row.model,
         "profile": row.profile,
+        "metadata": row.metadata,
         "turns": row.turns,
         **_totals(row),
     }
@@ -230,6 +232,7 @@ def _turn_line(conversation_id: str, row: Row[Any]) -> dict[str, Any]:
         "input": row.input,
         "output": row.output or [],
         "base": row.base,
+        "developer": row.developer or [],
         "stop_reason": row.stop_reason,
         "error_code": row.error_code,
         **_totals(row),

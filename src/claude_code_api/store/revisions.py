@@ -1,60 +1,58 @@
-"""A conversation's turns taken back, copied into a conversation of their own, or read one by one."""
+"""A conversation's turns taken back, or copied into a conversation of their own.
+
+Turns are counted without what was added between them: that goes with the turn before it.
+"""
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, insert, literal, select, update
+from sqlalchemy import JSON, Connection, Insert, bindparam, case, delete, insert, literal, null, select, update
 
 from claude_code_api.core.conversation import lineage
-from claude_code_api.core.turn import Usage
-from claude_code_api.errors import ConversationDeleted, ConversationMoved
-from claude_code_api.runtime.stored import Fork, ForkResult, Rewound, StoredTurn, StoredTurns
-from claude_code_api.store import histories, transcripts
-from claude_code_api.store.rows import COMPLETED, NOTHING, REWOUND, from_json, to_json, totals_of
+from claude_code_api.runtime.stored import Fork, ForkResult, Rewound
+from claude_code_api.store import conversations, histories, responses, transcripts
+from claude_code_api.store.histories import Span
+from claude_code_api.store.rows import ADDED, NOTHING, REWOUND, TOTALS
 from claude_code_api.store.schema import conversation, idempotency, turn
 
 
 def rewind(connection: Connection, key: str, turns: int, epoch: int) -> Rewound | None:
-    """Take back the last turns: their words and the keys of their answers go, what they cost stays."""
-    mine = conversation.c.key == key
-    row = connection.execute(select(conversation.c.epoch, conversation.c.lineage).where(mine)).one_or_none()
-    if row is None:
-        raise ConversationDeleted("The conversation was deleted.")
-    if row.epoch > epoch:
-        raise ConversationMoved("A newer process has this conversation; send the request again.", retry_after=1)
-    numbered = select(turn.c.id, turn.c.number).where(*histories.present(connection, key)).order_by(turn.c.number)
+    """Take back the last turns: their words, responses and the keys of their answers go, what they cost stays.
+
+    What a turn replaced the history before it with stays, its instructions too.
+    """
+    conversations.check_owner(connection, key, epoch)
+    span = histories.present(connection, key)
+    numbered = select(turn.c.id, turn.c.number).where(*span.turns(), turn.c.start != ADDED).order_by(turn.c.number)
     held = connection.execute(numbered).all()
     if turns > len(held):
         return None
     first = held[-turns]
-    taken = (turn.c.conversation_key == key, turn.c.status == COMPLETED, turn.c.number >= first.number)
-    connection.execute(delete(idempotency).where(idempotency.c.turn_id.in_(select(turn.c.id).where(*taken))))
-    connection.execute(update(turn).where(*taken).values(status=REWOUND, input=NOTHING, output=None))
+    taken = (*span.turns(), turn.c.number >= first.number)
+    ids = select(turn.c.id).where(*taken)
+    connection.execute(delete(idempotency).where(idempotency.c.turn_id.in_(ids)))
+    responses.forget_of(connection, ids)
+    of_base = case((turn.c.base.is_not(None), turn.c.developer), else_=null())
+    words = {"input": NOTHING, "output": None, "developer": of_base}
+    connection.execute(update(turn).where(*taken).values(status=REWOUND, **words))
     transcripts.forget_from(connection, key, first.id)
-    left = histories.history(connection, key)
-    connection.execute(
-        update(conversation)
-        .where(mine)
-        .values(
-            turns=conversation.c.turns - turns,
-            cli_session_id=None,
-            leaf=None,
-            lineage=lineage(left) if row.lineage is not None and left else None,
-            last_used_at=time.time(),
-            epoch=epoch,
-        )
+    mine = conversation.c.key == key
+    before = connection.scalar(select(conversation.c.lineage).where(mine))
+    left = histories.held(connection, span).messages
+    conversations.use(
+        connection,
+        key,
+        epoch,
+        turns=conversation.c.turns - turns,
+        cli_session_id=None,
+        leaf=None,
+        lineage=lineage(left) if before is not None and left else None,
     )
     found = histories.load(connection, mine)
     return None if found is None else Rewound(found, first.id)
-
-
-_FREE = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens", "cost_usd")
-_OWN = {"id", "conversation_key", "request_id", "base", "fingerprint", "delivered", *_FREE}
-_COPIED = [column for column in turn.c if column.name not in _OWN]
 
 
 def fork(connection: Connection, fork: Fork) -> ForkResult:
@@ -62,102 +60,70 @@ def fork(connection: Connection, fork: Fork) -> ForkResult:
     source = connection.execute(select(conversation).where(conversation.c.key == fork.source)).one_or_none()
     if source is None or not source.kept:
         return ForkResult.NO_SOURCE
-    same = (conversation.c.tenant == source.tenant, conversation.c.conversation_id == fork.conversation_id)
-    connection.execute(delete(conversation).where(*same, ~conversation.c.kept))
-    if connection.scalar(select(conversation.c.key).where(*same)) is not None:
+    if conversations.is_taken(connection, source.tenant, fork.conversation_id):
         return ForkResult.ID_TAKEN
-    held = connection.scalars(
-        select(turn.c.id).where(*histories.present(connection, fork.source)).order_by(turn.c.number)
-    ).all()
-    if fork.turns is not None and fork.turns > len(held):
+    span = _span(connection, fork)
+    wanted = None if span is None else _first_turns(connection, span, fork.turns)
+    if span is None or wanted is None:
         return ForkResult.TOO_FEW_TURNS
-    copied = held[: fork.turns]
-    base = histories.base(connection, fork.source)
-    _copy_conversation(connection, source, fork, turns=len(copied))
-    _copy_turns(connection, fork.key, copied)
-    if base:
-        _put_base(connection, fork, to_json(base), model=source.model)
+    rows = connection.execute(select(turn.c.id, turn.c.number, turn.c.start).where(*wanted.turns())).all()
+    conversations.make(
+        connection,
+        key=fork.key,
+        tenant=source.tenant,
+        conversation_id=fork.conversation_id,
+        place=fork.place,
+        created_at=fork.created_at,
+        system=source.system,
+        model=source.model,
+        profile=source.profile,
+        turns=sum(row.start != ADDED for row in rows),
+        kept=True,
+    )
+    _copy_turns(connection, fork.key, [row.id for row in rows])
+    if span.first and all(row.number != span.first for row in rows):
+        _copy_beginning(connection, fork.key, span)
     return ForkResult.DONE
 
 
-def _copy_conversation(connection: Connection, source: Row[Any], fork: Fork, *, turns: int) -> None:
-    connection.execute(
-        insert(conversation).values(
-            key=fork.key,
-            tenant=source.tenant,
-            conversation_id=fork.conversation_id,
-            place=fork.place,
-            system=source.system,
-            model=source.model,
-            turns=turns,
-            **totals_of(Usage(), 0.0),
-            created_at=fork.created_at,
-            last_used_at=fork.created_at,
-            epoch=0,
-            kept=True,
-        )
-    )
+def _span(connection: Connection, fork: Fork) -> Span | None:
+    """The history that is copied from; None when it is gone."""
+    if fork.until is None:
+        return histories.present(connection, fork.source)
+    span = histories.span_at(connection, fork.until)
+    return span if span is not None and span.key == fork.source else None
+
+
+def _first_turns(connection: Connection, span: Span, turns: int | None) -> Span | None:
+    """What of a history comes before the turn behind the first so many; None when there are fewer."""
+    if turns is None:
+        return span
+    numbers = select(turn.c.number).where(*span.turns(), turn.c.start != ADDED).order_by(turn.c.number)
+    held = connection.scalars(numbers).all()
+    if turns > len(held):
+        return None
+    return span if turns == len(held) else Span(span.key, span.first, held[turns] - 1)
 
 
 def _copy_turns(connection: Connection, key: str, ids: Sequence[str]) -> None:
-    """Row by row within the database: the words do not pass through here."""
-    if not ids:
-        return
-    own = {"id": bindparam("copy"), "conversation_key": literal(key), "request_id": literal("")}
-    own |= {"fingerprint": literal(""), "delivered": literal(True), **{name: literal(0) for name in _FREE}}
-    values = select(*_COPIED, *own.values()).where(turn.c.id == bindparam("original"))
-    statement = insert(turn).from_select([*(column.name for column in _COPIED), *own], values)
+    statement = _copying(key)
     for original in ids:
         connection.execute(statement, {"copy": str(uuid.uuid4()), "original": original})
 
 
-def _put_base(connection: Connection, fork: Fork, base: list[dict[str, Any]], *, model: str) -> None:
-    """Let the copied history begin with these messages: with its first turn, or as if that had been taken back."""
-    first = select(turn.c.id).where(turn.c.conversation_key == fork.key).order_by(turn.c.number).limit(1)
-    if connection.execute(update(turn).where(turn.c.id == first.scalar_subquery()).values(base=base)).rowcount:
-        return
-    connection.execute(
-        insert(turn).values(
-            id=str(uuid.uuid4()),
-            number=1,
-            conversation_key=fork.key,
-            request_id="",
-            status=REWOUND,
-            start="forked",
-            base=base,
-            input=NOTHING,
-            model=model,
-            **totals_of(Usage(), 0.0),
-            started_at=fork.created_at,
-            finished_at=fork.created_at,
-        )
+def _copy_beginning(connection: Connection, key: str, span: Span) -> None:
+    """Let the copied history begin with what the other one does: as if the turn that it came with was taken back."""
+    original = connection.scalar(
+        select(turn.c.id).where(turn.c.conversation_key == span.key, turn.c.number == span.first)
     )
+    statement = _copying(key, status=literal(REWOUND), input=literal(NOTHING, JSON), output=null())
+    connection.execute(statement, {"copy": str(uuid.uuid4()), "original": original})
 
 
-def turns(connection: Connection, key: str, after: str | None, limit: int) -> StoredTurns | None:
-    """A page of the present history's turns, the first one first."""
-    mine = histories.present(connection, key)
-    rows = select(turn).where(*mine).order_by(turn.c.number).limit(limit)
-    if after is not None:
-        follows = connection.scalar(select(turn.c.number).where(*mine, turn.c.id == after))
-        if follows is None:
-            return None
-        rows = rows.where(turn.c.number > follows)
-    base = histories.base(connection, key) if after is None else ()
-    return StoredTurns(base, tuple(_turn(row) for row in connection.execute(rows)))
-
-
-def _turn(row: Row[Any]) -> StoredTurn:
-    return StoredTurn(
-        turn_id=row.id,
-        created_at=row.started_at,
-        finished_at=row.finished_at,
-        model=row.model,
-        stop_reason=row.stop_reason,
-        input=from_json([row.input])[0],
-        output=from_json(row.output or ()),
-        usage=Usage(
-            row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, row.thinking_tokens
-        ),
-        cost_usd=row.cost_usd,
-    )
+def _copying(key: str, **instead: Any) -> Insert:
+    """Copies one row within the database: the words do not pass through here."""
+    own: dict[str, Any] = {"id": bindparam("copy"), "conversation_key": literal(key), "request_id": literal("")}
+    own |= {"fingerprint": literal(""), "delivered": literal(True), **dict.fromkeys(TOTALS, literal(0)), **instead}
+    same = [column for column in turn.c if column.name not in own]
+    values = select(*same, *own.values()).where(turn.c.id == bindparam("original"))
+    return insert(turn).from_select([*(column.name for column in same), *own], values)

@@ -9,13 +9,16 @@ from sqlalchemy import Row
 
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.runtime.ports import Binding
-from claude_code_api.runtime.stored import StoredConversation
+from claude_code_api.runtime.stored import StoredConversation, StoredTurn
 
 RUNNING, COMPLETED, FAILED, INTERRUPTED, REWOUND = "running", "completed", "failed", "interrupted", "rewound"
 """What a turn's `status` can be."""
 
+ADDED = "added"
+"""The `start` and the `stop_reason` of what was added to a history without a turn."""
+
 NOTHING: dict[str, Any] = {"role": "user", "content": []}
-"""What stands for the input of a turn that left nothing behind, or was taken back."""
+"""What stands for the input of a turn that left nothing behind, or was taken back, or never had one."""
 
 TOTALS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens", "cost_usd")
 
@@ -33,15 +36,37 @@ def conversation_of(row: Row[Any]) -> StoredConversation:
         model=row.model,
         profile=row.profile,
         turns=row.turns,
-        usage=Usage(
-            row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, row.thinking_tokens
-        ),
+        usage=usage_of(row),
         cost_usd=row.cost_usd,
         created_at=row.created_at,
         last_used_at=row.last_used_at,
         epoch=row.epoch,
         history=(),
         unread=None,
+        metadata=row.metadata,
+    )
+
+
+def turn_of(row: Row[Any]) -> StoredTurn:
+    """A completed turn's row."""
+    return StoredTurn(
+        turn_id=row.id,
+        created_at=row.started_at,
+        finished_at=row.finished_at,
+        model=row.model,
+        stop_reason=row.stop_reason,
+        input=from_json([row.input])[0],
+        output=from_json(row.output or ()),
+        usage=usage_of(row),
+        cost_usd=row.cost_usd,
+        developer=tuple(row.developer or ()),
+    )
+
+
+def usage_of(row: Row[Any]) -> Usage:
+    """What a row of either kind says of tokens."""
+    return Usage(
+        row.input_tokens, row.output_tokens, row.cache_read_tokens, row.cache_write_tokens, row.thinking_tokens
     )
 
 

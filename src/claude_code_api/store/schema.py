@@ -50,6 +50,7 @@ conversation = Table(
     Column("lineage", String(64)),
     Column("kept", Boolean, nullable=False, server_default="1"),
     Column("profile", String(64), nullable=False, server_default="chat"),
+    Column("metadata", JSON, nullable=False, server_default="{}"),
     UniqueConstraint("tenant", "conversation_id"),
     Index("ix_conversation_page", "tenant", "created_at", "conversation_id"),
     Index("ix_conversation_lineage", "tenant", "lineage"),
@@ -82,6 +83,7 @@ turn = Table(
     Column("thinking_tokens", Integer, nullable=False, server_default="0"),
     Column("fingerprint", String(64), nullable=False, server_default=""),
     Column("delivered", Boolean, nullable=False, server_default="1"),
+    Column("developer", JSON(none_as_null=True)),
     Index(None, "conversation_key", "number"),
     Index(None, "status"),
 )
@@ -95,6 +97,31 @@ idempotency = Table(
     Column("created_at", Float, nullable=False),
     Index(None, "turn_id"),
     Index(None, "created_at"),
+)
+
+response = Table(
+    "response",
+    metadata,
+    Column("turn_id", String(36), primary_key=True),  # its turn has no row before it is sent
+    Column("tenant", String(64), nullable=False),
+    Column("conversation_key", ForeignKey("conversation.key", ondelete="CASCADE"), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("background", Boolean, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("created_at", Float, nullable=False),
+    Column("finished_at", Float),
+    Index(None, "conversation_key"),
+    Index(None, "status"),
+)
+
+response_event = Table(
+    "response_event",
+    metadata,
+    Column("turn_id", ForeignKey("response.turn_id", ondelete="CASCADE"), primary_key=True),
+    Column("first", Integer, primary_key=True, autoincrement=False),
+    Column("events", JSON, nullable=False),
 )
 
 api_key = Table(

@@ -33,7 +33,7 @@ class FullStore(SqlStore):
             self.refuses -= 1
             raise self.error
 
-    async def end(self, turn_id: str, *, error_code: str) -> None:
+    async def end(self, turn_id: str, *, error_code: str, message: str) -> None:
         self._take()
         self.ends.append((turn_id, error_code))
 
