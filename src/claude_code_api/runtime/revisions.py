@@ -1,6 +1,6 @@
-"""What can be done to a conversation beside taking a turn: ending one, changing what it holds, branching off, reading it.
+"""What can be done to a conversation beside taking a turn: ending one, going back, branching off, reading it.
 
-And making one before its first turn.
+And making one before its first turn, and changing what its history holds.
 """
 
 from __future__ import annotations
