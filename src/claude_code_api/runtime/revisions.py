@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from claude_code_api.core.identity import Address
-from claude_code_api.core.session import BETWEEN_TURNS, State
 from claude_code_api.errors import ConversationExists, ConversationInUse, InvalidRequest
+from claude_code_api.runtime.between_turns import between_turns, edit_stored
 from claude_code_api.runtime.edits import Edit, adding, amending
 from claude_code_api.runtime.refusals import not_found, too_few
 from claude_code_api.runtime.stored import Addition, Change, Fork, ForkResult, NewConversation, StoredTurns
@@ -66,28 +67,7 @@ class Revisions:
                 raise too_few(turns)
             return actor.rewind(turns)
 
-        return await self._between_turns(address, live, lambda: self._rewind_stored(address, turns))
-
-    async def _between_turns(
-        self,
-        address: Address,
-        live: Callable[[Actor], asyncio.Task[None]],
-        stored: Callable[[], Coroutine[Any, Any, SessionView | None]],
-    ) -> SessionView:
-        """Do something while no turn runs or waits: on the live process, or to what is stored when there is none."""
-        while True:
-            actor = self._manager.live(address)
-            if actor is None:
-                view: SessionView | None = await self._to_the_end(stored())
-                if view is not None:
-                    return view
-            elif actor.state in BETWEEN_TURNS and actor.at_rest:
-                await asyncio.shield(live(actor))
-                return view_of_actor(actor)
-            elif actor.state is State.STOPPING and actor.current is None:
-                await actor.released.wait()
-            else:
-                raise ConversationInUse("A turn runs on this conversation; change it between turns.", retry_after=2)
+        return await between_turns(self._manager, address, live, partial(self._rewind_stored, address, turns))
 
     async def _rewind_stored(self, address: Address, turns: int) -> SessionView | None:
         """The same for one without a process; None when somebody was faster and has it in memory now."""
@@ -140,6 +120,30 @@ class Revisions:
         log.info("session_forked", **address._asdict(), into=made.conversation_id)
         return await self._manager.get(made)
 
+    async def turns(
+        self, address: Address, *, after: str | None, limit: int, newest_first: bool = False
+    ) -> StoredTurns:
+        """A page of the turns of a conversation's history, the first one first, or the last.
+
+        `after` is the turn that the page follows.
+
+        Raises ConversationNotFound, InvalidRequest when `after` is no turn of it, or StoreUnavailable.
+        """
+        key = await self._key_of(address)
+        page = await self._manager.store.turns(key, after=after, limit=limit, newest_first=newest_first)
+        if page is None:
+            raise InvalidRequest(f"{after!r} is no turn of this conversation's history.", param="after")
+        return page
+
+    async def _key_of(self, address: Address) -> str:
+        actor = self._manager.live(address)
+        if actor is not None:
+            return actor.key
+        stored = await self._manager.store.summary(*address)
+        if stored is None:
+            raise not_found(address)
+        return stored.key
+
     async def make(
         self,
         tenant: str,
@@ -190,20 +194,7 @@ class Revisions:
                 raise not_found(address)
             return actor.edit(edit)
 
-        return await self._between_turns(address, live, lambda: self._edit_stored(address, edit))
-
-    async def _edit_stored(self, address: Address, edit: Edit) -> SessionView | None:
-        """The same for one without a process; None when somebody was faster and has it in memory now."""
-        async with self._manager.change(address):
-            if self._manager.live(address) is not None:
-                return None
-            stored = await self._manager.store.summary(*address)
-            if stored is None:
-                raise not_found(address)
-            left = await edit.write(self._manager.store, stored.key, stored.epoch)
-        self._manager.feeds.edited(address)
-        log.info("session_edited", **address._asdict(), edit=edit.name, in_place=False)
-        return view_of_stored(left)
+        return await between_turns(self._manager, address, live, partial(edit_stored, self._manager, address, edit))
 
     async def set_metadata(self, address: Address, metadata: Mapping[str, str]) -> SessionView:
         """Replace a conversation's metadata, also while a turn runs; returns when that is stored.
@@ -220,30 +211,6 @@ class Revisions:
                 raise not_found(address)
             if (actor := self._manager.live(address)) is not None:
                 actor.record.metadata = metadata
-
-    async def turns(
-        self, address: Address, *, after: str | None, limit: int, newest_first: bool = False
-    ) -> StoredTurns:
-        """A page of the turns of a conversation's history, the first one first, or the last.
-
-        `after` is the turn that the page follows.
-
-        Raises ConversationNotFound, InvalidRequest when `after` is no turn of it, or StoreUnavailable.
-        """
-        key = await self._key_of(address)
-        page = await self._manager.store.turns(key, after=after, limit=limit, newest_first=newest_first)
-        if page is None:
-            raise InvalidRequest(f"{after!r} is no turn of this conversation's history.", param="after")
-        return page
-
-    async def _key_of(self, address: Address) -> str:
-        actor = self._manager.live(address)
-        if actor is not None:
-            return actor.key
-        stored = await self._manager.store.summary(*address)
-        if stored is None:
-            raise not_found(address)
-        return stored.key
 
 
 def _exists(address: Address) -> ConversationExists:
