@@ -89,14 +89,14 @@ class TurnBroken:
 
 @dataclass(frozen=True, slots=True)
 class TurnUndone:
-    """The process's context is again what it was before the current turn, or what a rewind asked for."""
+    """The process's context is again what it was before the current turn, or fits what a rewind or an edit left."""
 
     epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class UndoFailed:
-    """What had to go could not be removed from the live process's context."""
+    """What had to go could not be removed from the live process's context, or what came could not be put there."""
 
     epoch: int
 
@@ -130,6 +130,16 @@ class RewindWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class EditWanted:
+    """Somebody wants something else in the history than turns have put there; only between turns.
+
+    `edit` is a name for it, which comes back with the effect.
+    """
+
+    edit: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopWanted:
     """Somebody wants the process gone if it is idle: the janitor, the pool."""
 
@@ -157,6 +167,7 @@ Event: TypeAlias = (
     | TurnUndone
     | UndoFailed
     | RewindWanted
+    | EditWanted
     | ProcessUnfit
     | ProcessExited
     | StartFailed
@@ -212,6 +223,13 @@ class GoBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """Change what the history holds, in the store; answered by TurnUndone when the process fits it, or UndoFailed."""
+
+    edit: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopProcess:
     """Stop the process, politely: it flushes its transcript first."""
 
@@ -239,6 +257,7 @@ Effect: TypeAlias = (
     | SendTurn
     | UndoTurn
     | GoBack
+    | Edit
     | StopProcess
     | RefuseTurn
     | Forget

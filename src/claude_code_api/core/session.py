@@ -22,7 +22,7 @@ class State(StrEnum):
 
     PARKED is IDLE with tool calls open: the process stands still in the middle of its work until the client's results
     come. Nothing is lost when it is stopped: the calls are part of the conversation. REWINDING takes completed turns
-    back, with its process; what comes meanwhile waits.
+    back, or changes what the history holds, with its process; what comes meanwhile waits.
     """
 
     NEW = "new"
@@ -335,7 +335,7 @@ def _undo_failed(session: Session, event: Event) -> list[Effect]:
     return session.stop(StopReason.DIRTY)
 
 
-# Turns are taken back
+# Turns are taken back, or what the history holds is changed
 
 
 @_on(BETWEEN_TURNS, ev.RewindWanted)
@@ -343,6 +343,13 @@ def _rewind(session: Session, event: Event) -> list[Effect]:
     assert isinstance(event, ev.RewindWanted)
     session.state = State.REWINDING
     return [ev.GoBack(event.turns)]
+
+
+@_on(BETWEEN_TURNS, ev.EditWanted)
+def _edit(session: Session, event: Event) -> list[Effect]:
+    assert isinstance(event, ev.EditWanted)
+    session.state = State.REWINDING
+    return [ev.Edit(event.edit)]
 
 
 @_on(State.REWINDING, ev.TurnUndone)

@@ -29,6 +29,7 @@ from claude_code_api.core.turn import (
     TurnStarted,
 )
 from claude_code_api.errors import ConversationDeleted, GatewayError, InvalidRequest, TurnCancelled
+from claude_code_api.runtime.edits import Edit
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.own_process import OwnProcess
 from claude_code_api.runtime.ports import Agent
@@ -66,6 +67,7 @@ class Actor:
         self._cut_errors: dict[str, GatewayError] = {}
         self._process = OwnProcess(self.record, host, self.post)
         self.released = self._process.released
+        self._edits: dict[str, Edit] = {}
         if stored is not None:
             self._session.resumable = True
             self._session.state = State.HIBERNATED
@@ -167,6 +169,17 @@ class Actor:
         assert self._process.committing is not None
         return self._process.committing
 
+    def edit(self, edit: Edit) -> asyncio.Task[None]:
+        """Change what the history holds; only between turns.
+
+        The task raises what the edit raises: the conversation is as it was then.
+        """
+        assert self.state in BETWEEN_TURNS
+        self._edits[edit.name] = edit
+        self.post(ev.EditWanted(edit.name))
+        assert self._process.committing is not None
+        return self._process.committing
+
     def post(self, event: ev.Event) -> None:
         """Handle an event, and those that it causes, in order."""
         self._mailbox.append(event)
@@ -244,6 +257,9 @@ class Actor:
             case ev.GoBack():
                 going = self._go_back(effect.turns, self._session.epoch)
                 self._process.committing = self._host.tasks.spawn(going, f"rewind-{self.key}")
+            case ev.Edit():
+                editing = self._edit(self._edits.pop(effect.edit), self._session.epoch)
+                self._process.committing = self._host.tasks.spawn(editing, f"edit-{self.key}")
             case ev.StopProcess():
                 self._stop(effect.reason)
             case ev.RefuseTurn():
@@ -373,6 +389,19 @@ class Actor:
             self._process.standing.taken_back(turn_id)
         self.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
 
+    async def _edit(self, edit: Edit, epoch: int) -> None:
+        """In the store first; the process stays if it can go on with what is there then."""
+        outcome: ev.Event = ev.TurnUndone(epoch)
+        try:
+            left = await edit.write(self._host.store, self.key, epoch)
+            outcome = ev.TurnUndone(epoch) if edit.keeps_process else ev.UndoFailed(epoch)
+            self.record.renewed(self._host.aftermath.brought_up(left))
+            self._host.feeds.edited(self.record.address)
+            self._process.tell("session_edited", edit=edit.name, in_place=edit.keeps_process)
+        finally:
+            self._process.committing = None
+            self.post(outcome)
+
     async def _go_back(self, turns: int, epoch: int) -> None:
         """In the store first: what is not there any more is in no history, whatever becomes of the process."""
         outcome: ev.Event = ev.TurnUndone(epoch)
@@ -381,7 +410,7 @@ class Actor:
             if rewound is None:
                 raise too_few(turns)
             outcome = ev.UndoFailed(epoch)
-            self.record.went_back(self._host.aftermath.brought_up(rewound.left))
+            self.record.renewed(self._host.aftermath.brought_up(rewound.left))
             self._host.feeds.rewound(self.record.address, turns)
             in_place = not self._session.parked and await self._process.go_back(rewound.first_turn)
             self._host.stats.counts["rewound"] += 1

@@ -28,7 +28,7 @@ Notes = Mapping[str, str]
 
 
 class Aftermath:
-    """Lives on one event loop. No method waits."""
+    """Lives on one event loop. No method waits but `settled`."""
 
     def __init__(self, store: Store, tasks: Tasks) -> None:
         async def end(notes: Notes) -> None:
@@ -60,6 +60,10 @@ class Aftermath:
             return replace(stored, unread=None)
         return stored
 
+    async def settled(self, turn_id: str) -> None:
+        """Wait until it is written that the turn ended without an answer, if it did; or until that is given up."""
+        await self._ended.settled(turn_id)
+
     def close(self) -> None:
         """Try once more what is left, and no longer."""
         self._closing.set()
@@ -90,6 +94,11 @@ class _Backlog:
         self.waiting[turn_id] = note
         if self._writing is None or self._writing.done():
             self._writing = self._tasks.spawn(self._write_all(), self._kind, detached=True)
+
+    async def settled(self, turn_id: str) -> None:
+        """Wait until nothing is to be written of this turn any more."""
+        if turn_id in self.waiting and self._writing is not None:
+            await asyncio.wait({self._writing})
 
     async def _write_all(self) -> None:
         while self.waiting:

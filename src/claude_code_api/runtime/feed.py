@@ -176,6 +176,11 @@ class Feeds:
         if (feed := self._feeds.get(address)) is not None:
             feed.put("session.rewound", {"turns": turns, "at": time.time()})
 
+    def edited(self, address: Address) -> None:
+        """What the history holds was changed, and not by a turn."""
+        if (feed := self._feeds.get(address)) is not None:
+            feed.put("session.changed", {"at": time.time()})
+
     def turn(self, address: Address, turn_id: str, request_id: str, event: TurnEvent, cost_usd: float) -> None:
         """Something of a turn; `cost_usd` is what it cost, when it is completed."""
         if (feed := self._feeds.get(address)) is None:

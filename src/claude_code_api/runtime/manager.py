@@ -29,6 +29,7 @@ from claude_code_api.errors import (
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.aftermath import Aftermath
 from claude_code_api.runtime.answers import Answers
+from claude_code_api.runtime.background import Backgrounds
 from claude_code_api.runtime.feed import Feeds, Watch
 from claude_code_api.runtime.host import RequestMark, Turn
 from claude_code_api.runtime.ports import AgentLauncher
@@ -93,6 +94,7 @@ class SessionManager:
         )
         self._changing: dict[Address, asyncio.Event] = {}
         self.revisions = Revisions(self)
+        self.backgrounds = Backgrounds(store, self.tasks, self.aftermath)
         self._draining = False
         self._quiet = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -434,6 +436,7 @@ class SessionManager:
                 await self._quiet.wait()
         for actor in self._live():
             actor.cut_current(ShuttingDown("The server shut down during the turn.", retry_after=5))
+        self.backgrounds.close()
 
     async def shutdown(self) -> None:
         """Drain; returns when no process is left."""

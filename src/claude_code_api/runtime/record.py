@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from claude_code_api.core.conversation import lineage
@@ -42,6 +43,7 @@ class Record:
     is_stored: bool = False
     is_copy: bool = False
     lineage: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: StoredConversation) -> Record:
@@ -50,7 +52,7 @@ class Record:
             tenant=stored.tenant,
             conversation_id=stored.conversation_id,
             key=stored.key,
-            place=stored.place,
+            place=stored.place or None,
             binding=stored.binding,
             history=list(stored.history),
             system=stored.system,
@@ -62,6 +64,7 @@ class Record:
             cost_stored=stored.cost_usd,
             created_at=stored.created_at,
             last_used_at=stored.last_used_at,
+            metadata=stored.metadata,
             unread=stored.unread,
             is_stored=True,
             is_copy=stored.epoch == 0 and stored.binding is None,
@@ -147,7 +150,7 @@ class Record:
         self.unread = Unread(turn.id, turn.mark.fingerprint, self.last_used_at)
         self.is_stored, self.is_copy = True, False
 
-    def went_back(self, left: StoredConversation) -> None:
-        """Turns were taken back in the store: this is what is left."""
+    def renewed(self, left: StoredConversation) -> None:
+        """Turns were taken back in the store, or what it holds was changed there: this is what is left."""
         self.history, self.binding, self.unread = list(left.history), left.binding, left.unread
         self.turns, self.last_used_at, self.lineage = left.turns, left.last_used_at, None

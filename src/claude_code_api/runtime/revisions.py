@@ -1,23 +1,29 @@
-"""What can be done to a conversation beside taking a turn: ending one, going back, branching off, reading it."""
+"""What can be done to a conversation beside taking a turn: ending one, going back, branching off, reading it.
+
+And making one before its first turn, and changing what its history holds.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from claude_code_api.core.identity import Address
-from claude_code_api.core.session import BETWEEN_TURNS, State
 from claude_code_api.errors import ConversationExists, ConversationInUse, InvalidRequest
+from claude_code_api.runtime.between_turns import between_turns, edit_stored
+from claude_code_api.runtime.edits import Edit, adding, amending
 from claude_code_api.runtime.refusals import not_found, too_few
-from claude_code_api.runtime.stored import Fork, ForkResult, StoredTurns
+from claude_code_api.runtime.stored import Addition, Change, Fork, ForkResult, NewConversation, StoredTurns
 from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored
 
 if TYPE_CHECKING:
+    from claude_code_api.runtime.actor import Actor
     from claude_code_api.runtime.manager import SessionManager
 
 T = TypeVar("T")
@@ -55,21 +61,13 @@ class Revisions:
         A process goes back with them, or is stopped. Raises ConversationNotFound, ConversationInUse while a turn runs
         or waits, InvalidRequest when there are fewer turns, or StoreUnavailable.
         """
-        while True:
-            actor = self._manager.live(address)
-            if actor is None:
-                view: SessionView | None = await self._to_the_end(self._rewind_stored(address, turns))
-                if view is not None:
-                    return view
-            elif actor.state in BETWEEN_TURNS:
-                if not actor.kept:
-                    raise too_few(turns)
-                await asyncio.shield(actor.rewind(turns))
-                return view_of_actor(actor)
-            elif actor.state is State.STOPPING and actor.current is None:
-                await actor.released.wait()
-            else:
-                raise ConversationInUse("A turn runs on this conversation; rewind it between turns.", retry_after=2)
+
+        def live(actor: Actor) -> asyncio.Task[None]:
+            if not actor.kept:
+                raise too_few(turns)
+            return actor.rewind(turns)
+
+        return await between_turns(self._manager, address, live, partial(self._rewind_stored, address, turns))
 
     async def _rewind_stored(self, address: Address, turns: int) -> SessionView | None:
         """The same for one without a process; None when somebody was faster and has it in memory now."""
@@ -122,22 +120,97 @@ class Revisions:
         log.info("session_forked", **address._asdict(), into=made.conversation_id)
         return await self._manager.get(made)
 
-    async def turns(self, address: Address, *, after: str | None, limit: int) -> StoredTurns:
-        """A page of the turns of a conversation's history, the first one first; `after` is the turn that it follows.
+    async def turns(
+        self, address: Address, *, after: str | None, limit: int, newest_first: bool = False
+    ) -> StoredTurns:
+        """A page of the turns of a conversation's history, the first one first, or the last.
+
+        `after` is the turn that the page follows.
 
         Raises ConversationNotFound, InvalidRequest when `after` is no turn of it, or StoreUnavailable.
         """
-        actor = self._manager.live(address)
-        if actor is not None:
-            key = actor.key
-        elif (stored := await self._manager.store.summary(*address)) is not None:
-            key = stored.key
-        else:
-            raise not_found(address)
-        page = await self._manager.store.turns(key, after=after, limit=limit)
+        key = await self._key_of(address)
+        page = await self._manager.store.turns(key, after=after, limit=limit, newest_first=newest_first)
         if page is None:
             raise InvalidRequest(f"{after!r} is no turn of this conversation's history.", param="after")
         return page
+
+    async def _key_of(self, address: Address) -> str:
+        actor = self._manager.live(address)
+        if actor is not None:
+            return actor.key
+        stored = await self._manager.store.summary(*address)
+        if stored is None:
+            raise not_found(address)
+        return stored.key
+
+    async def make(
+        self,
+        tenant: str,
+        conversation_id: str | None,
+        metadata: Mapping[str, str],
+        additions: Sequence[Addition],
+    ) -> SessionView:
+        """Make a conversation before its first turn, with this in its history; returns when that is stored.
+
+        Raises ConversationExists when the id is taken, ShuttingDown or StoreUnavailable.
+        """
+        self._manager.check_open()
+        made = Address(tenant, conversation_id or f"conv_{uuid.uuid4().hex}")
+        return await self._to_the_end(self._make(made, metadata, additions))
+
+    async def _make(self, made: Address, metadata: Mapping[str, str], additions: Sequence[Addition]) -> SessionView:
+        async with self._manager.change(made):
+            new = NewConversation(
+                tenant=made.tenant,
+                key=uuid.uuid4().hex,
+                conversation_id=made.conversation_id,
+                created_at=time.time(),
+                metadata=metadata,
+            )
+            if self._manager.live(made) is not None or not await self._manager.store.make(new, additions):
+                raise _exists(made)
+        self._manager.stats.counts["created"] += 1
+        log.info("session_made", **made._asdict(), additions=len(additions))
+        return await self._manager.get(made)
+
+    async def add(self, address: Address, additions: Sequence[Addition]) -> SessionView:
+        """Add to a conversation's history without a turn; returns when that is stored.
+
+        Raises ConversationNotFound, ConversationInUse while a turn runs or waits, or StoreUnavailable.
+        """
+        return await self._edit(address, adding(additions))
+
+    async def amend(self, address: Address, turn_id: str, change: Change) -> SessionView:
+        """Change what a turn of a conversation's history holds; returns when that is stored.
+
+        Raises ItemNotFound when it has no such turn, what `change` raises, and what `add` raises.
+        """
+        return await self._edit(address, amending(turn_id, change))
+
+    async def _edit(self, address: Address, edit: Edit) -> SessionView:
+        def live(actor: Actor) -> asyncio.Task[None]:
+            if not actor.kept:
+                raise not_found(address)
+            return actor.edit(edit)
+
+        return await between_turns(self._manager, address, live, partial(edit_stored, self._manager, address, edit))
+
+    async def set_metadata(self, address: Address, metadata: Mapping[str, str]) -> SessionView:
+        """Replace a conversation's metadata, also while a turn runs; returns when that is stored.
+
+        Raises ConversationNotFound or StoreUnavailable.
+        """
+        await self._to_the_end(self._set_metadata(address, metadata))
+        return await self._manager.get(address)
+
+    async def _set_metadata(self, address: Address, metadata: Mapping[str, str]) -> None:
+        async with self._manager.change(address):
+            key = await self._key_of(address)
+            if not await self._manager.store.set_metadata(key, metadata):
+                raise not_found(address)
+            if (actor := self._manager.live(address)) is not None:
+                actor.record.metadata = metadata
 
 
 def _exists(address: Address) -> ConversationExists:

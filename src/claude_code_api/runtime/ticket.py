@@ -58,6 +58,10 @@ class Ticket:
         """The turn's events from the first one on, up to TurnCompleted or TurnFailed."""
         return self._running.stream.read()
 
+    def cut(self) -> None:
+        """End the turn now, whoever else reads it, unless its answer is complete."""
+        self._running.cut()
+
     def delivered(self) -> None:
         """The whole answer was sent to a client that was there."""
         if not self._left:

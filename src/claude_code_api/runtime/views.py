@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from claude_code_api.core.session import BETWEEN_TURNS, State
@@ -27,6 +28,7 @@ class SessionView:
     created_at: float
     last_used_at: float
     idle_seconds: float | None
+    metadata: Mapping[str, str]
 
 
 def view_of_actor(actor: Actor) -> SessionView:
@@ -45,6 +47,7 @@ def view_of_actor(actor: Actor) -> SessionView:
         created_at=actor.record.created_at,
         last_used_at=actor.record.last_used_at,
         idle_seconds=idle,
+        metadata=actor.record.metadata,
     )
 
 
@@ -63,4 +66,5 @@ def view_of_stored(stored: StoredConversation) -> SessionView:
         created_at=stored.created_at,
         last_used_at=stored.last_used_at,
         idle_seconds=None,
+        metadata=stored.metadata,
     )

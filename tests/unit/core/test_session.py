@@ -310,12 +310,18 @@ def test_what_a_gone_process_still_says_is_ignored() -> None:
     assert session.current == "two"
 
 
-# Turns are taken back
+# Turns are taken back, or the history is edited
 
 
 def rewinding() -> Session:
     session = idle()
     assert play(session, ev.RewindWanted(2)) == [ev.GoBack(2)]
+    return session
+
+
+def editing(session: Session | None = None) -> Session:
+    session = session or idle()
+    assert play(session, ev.EditWanted("add")) == [ev.Edit("add")]
     return session
 
 
@@ -360,10 +366,30 @@ def test_a_client_that_leaves_while_it_goes_back_is_answered() -> None:
     assert play(session, ev.TurnUndone(1)) == []
 
 
-@pytest.mark.parametrize("make", [busy, starting, stopping])
-def test_only_between_turns_can_be_gone_back(make: Callable[[], Session]) -> None:
+@pytest.mark.parametrize("event", [ev.RewindWanted(1), ev.EditWanted("add")])
+@pytest.mark.parametrize("make", [busy, starting, stopping, rewinding, editing])
+def test_only_between_turns_can_be_gone_back_or_edited(make: Callable[[], Session], event: ev.Event) -> None:
     with pytest.raises(InvalidTransition):
-        make().handle(ev.RewindWanted(1))
+        make().handle(event)
+
+
+def test_a_turn_that_comes_during_an_edit_runs_on_the_same_process_when_it_still_fits() -> None:
+    session = editing()
+    assert play(session, ev.TurnRequested("two")) == []
+    assert play(session, ev.TurnUndone(1)) == [ev.SendTurn("two")]
+
+
+def test_a_turn_that_comes_during_an_edit_gets_a_new_process_when_the_old_one_does_not_fit_any_more() -> None:
+    session = editing()
+    play(session, ev.TurnRequested("two"))
+    assert play(session, ev.UndoFailed(1)) == [ev.StopProcess(StopReason.REWOUND)]
+    assert play(session, ev.ProcessExited(1)) == [ev.ReleaseSlot(), ev.AcquireSlot()]
+
+
+def test_calls_stay_open_in_an_edit_that_the_process_survives() -> None:
+    session = editing(parked())
+    assert play(session, ev.TurnUndone(1)) == []
+    assert session.state is State.PARKED
 
 
 # Somebody wants the process or the conversation gone
@@ -393,7 +419,7 @@ def test_deleting_in_the_line_for_a_slot_answers_and_leaves_the_line() -> None:
 
 @pytest.mark.parametrize(
     ("make", "answered"),
-    [(starting, ["one"]), (busy, ["one"]), (idle, []), (parked, []), (rewinding, []), (stopping, [])],
+    [(starting, ["one"]), (busy, ["one"]), (idle, []), (parked, []), (rewinding, []), (editing, []), (stopping, [])],
 )
 def test_deleting_with_a_process_waits_until_it_is_gone(make: Callable[[], Session], answered: list[str]) -> None:
     session = make()

@@ -133,10 +133,10 @@ class SharedPool(RuleBasedStateMachine):
         choose(self.world.everyone, pick).post(ev.StopWanted(StopReason.IDLE))
 
     @precondition(lambda self: any(one.state in BETWEEN_TURNS for one in self.world.everyone))
-    @rule(pick=picks)
-    def turns_are_taken_back(self, pick: int) -> None:
+    @rule(pick=picks, edit=st.booleans())
+    def turns_are_taken_back_or_the_history_is_edited(self, pick: int, edit: bool) -> None:
         between = [one for one in self.world.everyone if one.state in BETWEEN_TURNS]
-        choose(between, pick).post(ev.RewindWanted(1))
+        choose(between, pick).post(ev.EditWanted("amend") if edit else ev.RewindWanted(1))
 
     @precondition(lambda self: self.world.open)
     @rule(pick=picks, again=st.booleans())

@@ -135,7 +135,7 @@ class Conversation:
             case ev.UndoTurn(turn):
                 assert self.process is not None
                 self.undoing.append((turn, self.session.epoch))
-            case ev.GoBack():
+            case ev.GoBack() | ev.Edit():
                 assert self.process is not None, f"{self} goes back without a process"
                 assert self.process.turn is None, f"{self} goes back during {self.process.turn}"
                 assert self.going_back is None, f"{self} goes back twice at once"
@@ -227,7 +227,7 @@ class Conversation:
         self.post(ev.TurnFinished(epoch, parked) if well else ev.TurnBroken(epoch))
 
     def is_back(self, *, well: bool) -> None:
-        """Turns were taken back, on the process as well or only in the store."""
+        """Turns were taken back or the history was edited: the process fits that, or it is only in the store."""
         epoch, self.going_back = self.going_back, None
         assert epoch is not None
         self.post(ev.TurnUndone(epoch) if well else ev.UndoFailed(epoch))
