@@ -23,6 +23,9 @@ from claude_code_api.errors import InvalidRequest
 _CALL_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _LONGEST_RESULT = 500_000
 
+THOUGHT = ("thinking", "redacted_thinking")
+"""The types of blocks that nobody hears."""
+
 
 class Complaints(Protocol):
     """How a dialect says what is wrong with calls and results. `given` are ids, `where` is the call or the result."""
@@ -90,9 +93,11 @@ class Said:
         if apart or not self.spoken or self.spoken[-1][0] != role:
             self.spoken.append((role, content))
             return
-        before = self.spoken[-1][1]
-        if before[-1]["type"] == content[0]["type"] == "text":
-            content = [{**content[0], "text": f"\n\n{content[0]['text']}"}, *content[1:]]
+        before, first = self.spoken[-1][1], content[0]
+        heard = next((block["type"] for block in reversed(before) if block["type"] not in THOUGHT), None)
+        is_apart = before[-1]["type"] in THOUGHT and first.get("text", "").startswith("\n\n")
+        if heard == first["type"] == "text" and not is_apart:
+            content = [{**first, "text": f"\n\n{first['text']}"}, *content[1:]]
         before.extend(content)
 
     def part(self) -> None:
