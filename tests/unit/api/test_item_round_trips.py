@@ -69,7 +69,8 @@ def histories(draw: Any) -> list[Message]:
         for _ in range(draw(st.integers(0, 2))):  # what an agent does before it answers
             count += 1
             name = draw(st.sampled_from(["Bash", "WebSearch", "mcp__docs__search"]))
-            own = {"type": "tool_use", "id": f"own{count}", "name": name, "input": {"query": "x"}, "internal": True}
+            own = {"type": "tool_use", "id": f"own{count}", "name": name, "input": {"query": "x"}}
+            own |= {"internal": True, "activity": f"{name}: x"}
             history.append(Message("assistant", (*draw(st.lists(thoughts, max_size=2)), *draw(said()), own)))
             history.append(Message("user", ({**result(f"own{count}", draw(words)), "internal": True},)))
         called = draw(st.integers(0, 2))

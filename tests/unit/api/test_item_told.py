@@ -231,6 +231,16 @@ def test_the_web_is_looked_at_with_items_of_its_own(name: str, arguments: Any, a
     assert item == {"id": f"ws_{HEX}o0", "type": "web_search_call", "status": "completed", "action": action}
 
 
+def test_calls_that_the_cli_answered_itself_are_not_told() -> None:
+    messages = (
+        assistant({"type": "tool_use", "id": "c1", "name": "mcp__client__f", "input": {}, "internal": True}),
+        user(gave("c1", text("No such tool"), internal=True, is_error=True)),
+        assistant(text("Done.")),
+    )
+    (done,) = told(*messages)
+    assert done["id"] == f"msg_{HEX}o0"
+
+
 def test_the_servers_directories_are_hidden() -> None:
     def hide(value: Any) -> Any:
         return json.loads(json.dumps(value).replace("/srv/secret", "/workspace"))

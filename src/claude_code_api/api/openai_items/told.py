@@ -132,10 +132,13 @@ def _runs(messages: Sequence[Message]) -> Iterator[_Run]:
 
 
 def _prefix(block: Block) -> str | None:
-    """The kind of item that a block is; None for what says nothing to a client, and for what an agent's calls gave."""
+    """The kind of item that a block is; None for what a client is told nothing of, and for what an agent's calls gave.
+
+    What has no line that tells of it is no call of an agent's: the CLI itself answered a call that could not be made.
+    """
     kind = block.get("type", "")
     if block.get("internal"):
-        return agent_prefix(block["name"]) if kind == "tool_use" else None
+        return agent_prefix(block["name"]) if kind == "tool_use" and "activity" in block else None
     return _PREFIXES.get(kind)
 
 
