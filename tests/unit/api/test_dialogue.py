@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from claude_code_api.api.media import Media
-from claude_code_api.api.openai_chat.dialogue import Dialogue, _arguments, dialogue_of
+from claude_code_api.api.openai_chat.dialogue import Dialogue, dialogue_of
 from claude_code_api.api.openai_chat.wire import ChatMessage
+from claude_code_api.api.said import arguments_of
 from claude_code_api.core.conversation import same_history
 from claude_code_api.core.turn import Message
 from claude_code_api.errors import GatewayError, InvalidRequest, UnsupportedParameter
@@ -255,4 +256,4 @@ def test_an_answer_without_a_word_comes_back() -> None:
 @pytest.mark.parametrize("depth", [99, 150, 500, 100_000])
 def test_arguments_that_are_nested_deeply_are_text(depth: int) -> None:
     written = '{"a": ' + "[" * depth + "]" * depth + "}"
-    assert ("arguments" in _arguments(written, "here")) is (depth > 99)
+    assert ("arguments" in arguments_of(written, "here")) is (depth > 99)

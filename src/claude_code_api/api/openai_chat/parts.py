@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from claude_code_api.api import media
 from claude_code_api.api.checks import sound
-from claude_code_api.api.media import Image, Media
+from claude_code_api.api.media import Media
 from claude_code_api.api.openai_chat.wire import ChatRequest, ContentPart, ImageUrl
+from claude_code_api.api.said import joined
 from claude_code_api.core.turn import Block
-from claude_code_api.errors import InvalidImageUrl, InvalidRequest, UnsupportedParameter
+from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
 _TEXT = ("text", "input_text", "output_text")
 _OF_USERS = ("image_url", "file")
-_LONGEST_NAME = 255
 
 
 def blocks_of(content: str | list[ContentPart], role: str, where: str, given: Media) -> list[Block]:
@@ -23,12 +21,7 @@ def blocks_of(content: str | list[ContentPart], role: str, where: str, given: Me
     """
     if isinstance(content, str):
         return [_text(sound(content, where))]
-    each = (_block(part, role, f"{where}[{number}]", given) for number, part in enumerate(content))
-    blocks: list[Block] = []
-    for is_text, row in groupby(each, key=lambda block: block["type"] == "text"):
-        together = list(row)
-        blocks += [_text("".join(block["text"] for block in together))] if is_text else together
-    return blocks
+    return joined(_block(part, role, f"{where}[{number}]", given) for number, part in enumerate(content))
 
 
 def urls_to_fetch(request: ChatRequest) -> list[tuple[str, str]]:
@@ -38,7 +31,7 @@ def urls_to_fetch(request: ChatRequest) -> list[tuple[str, str]]:
         for index, message in enumerate(request.messages)
         if message.role == "user" and isinstance(message.content, list)
         for number, part in enumerate(message.content)
-        if part.type == "image_url" and (url := _url(part)) is not None and not _is_data(url)
+        if part.type == "image_url" and (url := _url(part)) is not None and not media.is_data_url(url)
     ]
 
 
@@ -59,16 +52,9 @@ def _block(part: ContentPart, role: str, at: str, given: Media) -> Block:
 
 
 def _image(part: ContentPart, where: str, given: Media) -> Block:
-    url = _url(part)
-    if url is None:
+    if (url := _url(part)) is None:
         raise InvalidRequest(f"{where} is missing.", param=where)
-    if _is_data(url):
-        return media.image_of(url, where, given).block()
-    if given.awaited:
-        return Image("image/png", "").block()
-    if url not in given.fetched:
-        raise InvalidImageUrl(f"{where} was not fetched.", param=where)
-    return given.fetched[url].block()
+    return media.picture(url, where, given)
 
 
 def _file(part: ContentPart, where: str, given: Media) -> Block:
@@ -80,10 +66,7 @@ def _file(part: ContentPart, where: str, given: Media) -> Block:
         )
     if file is None or file.file_data is None:
         raise InvalidRequest(f"{where}.file_data is missing.", param=f"{where}.file_data")
-    name = sound(file.filename or "", f"{where}.filename")
-    if len(name) > _LONGEST_NAME:
-        raise InvalidRequest(f"{where}.filename has more than {_LONGEST_NAME} characters.", param=f"{where}.filename")
-    return media.document(file.file_data, name or None, f"{where}.file_data", given)
+    return media.file(file.file_data, file.filename, where, given, image_part="image_url")
 
 
 def _required(text: str | None, where: str) -> str:
@@ -94,10 +77,6 @@ def _required(text: str | None, where: str) -> str:
 
 def _url(part: ContentPart) -> str | None:
     return part.image_url.url if isinstance(part.image_url, ImageUrl) else part.image_url
-
-
-def _is_data(url: str) -> bool:
-    return url[:5].lower() == "data:"
 
 
 def _text(text: str) -> Block:
