@@ -13,16 +13,18 @@ from starlette.responses import Response
 from claude_code_api.api.client import ClientWatch, Delivered
 from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.errors import envelope
+from claude_code_api.api.fetched import fetched
 from claude_code_api.api.mark import mark_of
 from claude_code_api.api.media import Media
 from claude_code_api.api.openai_chat.answer import Chunks, Head
 from claude_code_api.api.openai_chat.parts import urls_to_fetch
 from claude_code_api.api.openai_chat.translate import ParsedRequest, parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.api.peekable import Peekable
 from claude_code_api.api.sse import EventStream, data
 from claude_code_api.core.identity import Identity, identify
-from claude_code_api.core.turn import AnswerStarted, StartKind, TurnCompleted, TurnEvent, TurnFailed, TurnStarted
-from claude_code_api.errors import GatewayError, SchemaNotTaken, TurnCancelled, UpstreamInterrupted
+from claude_code_api.core.turn import TurnCompleted, TurnEvent, TurnFailed, TurnStarted
+from claude_code_api.errors import GatewayError, SchemaNotTaken, UpstreamInterrupted
 from claude_code_api.runtime.ticket import Ticket
 
 router = APIRouter(tags=["OpenAI"])
@@ -84,15 +86,8 @@ async def _parsed(
         first = await asyncio.get_running_loop().run_in_executor(context.checks, parsed, context.images.awaited)
     else:
         first = parsed(context.images.awaited)
-    if not (wanted := urls_to_fetch(body)):
-        return first
-    fetching = asyncio.timeout(None)
-    try:
-        async with fetching, ClientWatch(request.receive, lambda: fetching.reschedule(0)):
-            media = await context.images.fetch(wanted, tenant)
-    except TimeoutError as error:
-        raise TurnCancelled("The client left while its images were fetched.") from error
-    return parsed(media)
+    wanted = urls_to_fetch(body)
+    return parsed(await fetched(request, context, tenant, wanted)) if wanted else first
 
 
 async def _whole(request: Request, context: Context, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:
@@ -116,7 +111,7 @@ async def _streamed(
 ) -> Response:
     """Hold the status line back until the first event, so that a failure before it is an ordinary HTTP error."""
     first: TurnEvent | None = None
-    events = _Peekable(ticket)
+    events = Peekable(ticket)
     async with ClientWatch(request.receive, ticket.abandon):
         first = await events.peek(context.heartbeat_s)
     if isinstance(first, TurnFailed):
@@ -143,38 +138,7 @@ def _named(error: GatewayError) -> GatewayError:
     return error
 
 
-class _Peekable:
-    """A turn's events, the first of which can be looked at before the answer begins."""
-
-    def __init__(self, ticket: Ticket) -> None:
-        self._stream = ticket.events()
-        self._seen: list[TurnEvent] = []
-        self.start: StartKind | None = None
-
-    async def peek(self, seconds: float) -> TurnEvent | None:
-        """The first event of the answer, None when it takes longer than `seconds`."""
-        try:
-            async with asyncio.timeout(seconds):
-                async for event in self._stream:
-                    if isinstance(event, TurnStarted):
-                        self.start = event.start
-                        continue
-                    self._seen.append(event)
-                    if not isinstance(event, AnswerStarted):
-                        return event
-        except TimeoutError:
-            return None
-        return None
-
-    async def events(self) -> AsyncIterator[TurnEvent]:
-        """Every event of the answer, those that were looked at included."""
-        for event in self._seen:
-            yield event
-        async for event in self._stream:
-            yield event
-
-
-async def _frames(events: _Peekable, ticket: Ticket, chunks: Chunks) -> AsyncIterator[bytes]:
+async def _frames(events: Peekable, ticket: Ticket, chunks: Chunks) -> AsyncIterator[bytes]:
     async for event in events.events():
         if isinstance(event, TurnFailed):
             yield data(envelope(_named(event.error)))

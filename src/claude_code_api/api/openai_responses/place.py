@@ -1,4 +1,4 @@
-"""Where a response goes on: the conversation that its request names, and the turn in it."""
+"""Where a response goes on: the conversation that its request names, or that a response before it belongs to."""
 
 from __future__ import annotations
 
@@ -6,63 +6,59 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from claude_code_api.api.context import Context
+from claude_code_api.api.media import Media
+from claude_code_api.api.openai_items.context import referred
 from claude_code_api.api.openai_items.ids import turn_of
+from claude_code_api.api.openai_items.read import read
+from claude_code_api.api.openai_items.wire import Input
+from claude_code_api.api.openai_responses.translate import identity_of
 from claude_code_api.api.openai_responses.wire import ResponsesRequest
-from claude_code_api.core.identity import Address, Identity, check_id, identify
-from claude_code_api.errors import ConversationInUse, ConversationNotFound, InvalidRequest, PreviousResponseNotFound
+from claude_code_api.core.identity import Address, Identity
+from claude_code_api.core.turn import Message
+from claude_code_api.errors import ConversationInUse, ConversationNotFound, PreviousResponseNotFound
 from claude_code_api.runtime.stored import ResponseStatus, StoredHistory
+
+_OPEN = (ResponseStatus.QUEUED, ResponseStatus.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Behind what `identity` names, or behind the turn `after` of that conversation.
+    """What a request names by itself, and the conversation of the response that it goes on from, if it does.
 
-    A response that nothing is kept of goes on from a copy of the `history` instead.
+    A response that nothing is kept of goes on from a copy of a stored `history` instead.
     """
 
     identity: Identity
-    after: str | None = None
+    conversation_id: str | None = None
     history: StoredHistory | None = None
 
 
 @dataclass
 class Unkept:
-    """What one WebSocket connection remembers of responses that are not stored: the last one, by its turn."""
+    """What one WebSocket connection remembers of a response that is not stored: the last one's conversation."""
 
-    conversations: dict[str, str] = field(default_factory=dict)
+    turn_id: str | None = None
+    conversation_id: str = ""
 
     def note(self, turn_id: str, conversation_id: str) -> None:
         """The last response is this one."""
-        self.conversations = {turn_id: conversation_id}
+        self.turn_id, self.conversation_id = turn_id, conversation_id
 
     def forget(self) -> None:
         """What went on from it failed: the client sends the whole history again."""
-        self.conversations = {}
+        self.turn_id = None
 
 
 async def place_of(
     body: ResponsesRequest, headers: Mapping[str, str], context: Context, tenant: str, unkept: Unkept
 ) -> Place:
-    """Find it. Raises InvalidRequest, ConversationNotFound, ConversationInUse or PreviousResponseNotFound."""
-    named = body.conversation_named()
-    identity = identify(
-        body.conversation_id if named is None else named, headers, context.conversation_headers, body.session_id()
-    )
-    if named is not None and body.conversation_id not in (None, named):
-        raise InvalidRequest(
-            "conversation and conversation_id name different conversations; send one.", param="conversation"
-        )
+    """Find it. Raises InvalidRequest, ConversationNotFound, ConversationInUse, PreviousResponseNotFound."""
+    identity = identity_of(body, headers, context.conversation_headers)
     if body.previous_response_id is not None:
-        if identity.appends:
-            raise InvalidRequest(
-                "previous_response_id and a conversation exclude each other: the response belongs to one already. Send "
-                "one of them.",
-                param="previous_response_id",
-            )
-        return await _behind(body.previous_response_id, context, tenant, unkept, kept=body.store is not False)
-    if named is not None:
-        await _check_there(Address(tenant, check_id(named)), context)
-    return Place(identity)
+        return await _behind(body, body.previous_response_id, identity, context, tenant, unkept)
+    if body.conversation is not None and identity.conversation_id is not None:
+        await _check_there(Address(tenant, identity.conversation_id), context)
+    return Place(identity, identity.conversation_id)
 
 
 async def _check_there(address: Address, context: Context) -> None:
@@ -71,42 +67,61 @@ async def _check_there(address: Address, context: Context) -> None:
         await context.manager.get(address)
     except ConversationNotFound as error:
         raise ConversationNotFound(
-            f"There is no conversation {address.conversation_id!r}. Make it with POST /v1/conversations, or send the id "
-            "as conversation_id: that makes it by its first use.",
+            f"There is no conversation {address.conversation_id!r}. Make it with POST /v1/conversations, or send the "
+            "id as 'conversation_id': that makes it by its first use.",
             param="conversation",
         ) from error
 
 
-async def _behind(given: str, context: Context, tenant: str, unkept: Unkept, *, kept: bool) -> Place:
+async def _behind(
+    body: ResponsesRequest, given: str, identity: Identity, context: Context, tenant: str, unkept: Unkept
+) -> Place:
     turn_id = turn_of(given)
-    if turn_id is not None and turn_id in unkept.conversations:
-        if kept:
-            raise PreviousResponseNotFound(
-                f"The response {given!r} is not stored: go on from it with store false, or send the whole history.",
-                param="previous_response_id",
+    if turn_id is not None and turn_id == unkept.turn_id:
+        if body.is_stored:
+            raise _not_found(
+                f"The response {given!r} is not stored: go on from it with 'store' false, or send the whole history."
             )
-        return Place(Identity(unkept.conversations[turn_id], appends=True), after=turn_id)
+        return Place(identity, unkept.conversation_id)
     stored = None if turn_id is None else await context.manager.store.response(tenant, turn_id)
     if stored is None:
-        raise PreviousResponseNotFound(
-            f"Previous response with id {given[:100]!r} not found.", param="previous_response_id"
-        )
-    if stored.status in (ResponseStatus.QUEUED, ResponseStatus.RUNNING):
+        raise _not_found(f"Previous response with id {given[:100]!r} not found.")
+    if stored.status in _OPEN:
         raise ConversationInUse(
             f"The response {given!r} is not completed yet.", param="previous_response_id", retry_after=2
         )
     if stored.status is not ResponseStatus.COMPLETED:
         before = stored.settings.get("previous_response_id")
-        advice = f"go on from {before!r}, which it went on from" if before else "send its input again"
-        raise PreviousResponseNotFound(
-            f"The response {given!r} is {stored.status.value} and no part of the conversation: {advice}.",
-            param="previous_response_id",
-        )
-    if kept:
-        return Place(Identity(stored.conversation_id, appends=True), after=turn_id)
+        advice = f"go on from {before!r}, as it did" if before else "send its input again"
+        raise _not_found(f"The response {given!r} is {stored.status.value}, no part of the conversation: {advice}.")
+    if body.is_stored:
+        return Place(identity, stored.conversation_id)
     history = await context.manager.store.history_at(stored.turn_id)
     if history is None:
-        raise PreviousResponseNotFound(
-            f"What the response {given!r} went on from was taken back.", param="previous_response_id"
-        )
-    return Place(Identity(appends=True), history=history)
+        raise _not_found(f"What the response {given!r} went on from was taken back.")
+    return Place(identity, None, history)
+
+
+async def history_of(
+    context: Context, tenant: str, previous: str | None, given: Input | None, media: Media
+) -> StoredHistory:
+    """What a conversation holds that is not gone on with: behind a response, and what comes with the request.
+
+    Raises InvalidRequest or PreviousResponseNotFound.
+    """
+    messages: tuple[Message, ...] = ()
+    developer: tuple[str, ...] = ()
+    if previous is not None:
+        turn_id = turn_of(previous)
+        stored = None if turn_id is None else await context.manager.store.response(tenant, turn_id)
+        history = None if stored is None else await context.manager.store.history_at(stored.turn_id)
+        if history is None:
+            raise _not_found(f"Previous response with id {previous[:100]!r} not found.")
+        messages, developer = history.messages, history.developer
+    kept = await referred(context, tenant, given)
+    said = read(given, media, appends=previous is not None, adds=True, kept=kept)
+    return StoredHistory((*messages, *said.messages), (*developer, *said.developer))
+
+
+def _not_found(message: str) -> PreviousResponseNotFound:
+    return PreviousResponseNotFound(message, param="previous_response_id")

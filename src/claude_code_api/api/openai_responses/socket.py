@@ -8,6 +8,7 @@ import json
 import uuid
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
@@ -114,7 +115,13 @@ class _Connection:
         try:
             body = _read(message)
             begun = await begin(
-                self._context, self._caller, self._socket.headers, body, self._mark(message), unkept=self._unkept
+                self._context,
+                self._caller,
+                self._socket.headers,
+                body,
+                mark=partial(_mark, message),
+                fetch=partial(self._context.images.fetch, tenant=self._caller.tenant),
+                unkept=self._unkept,
             )
         except GatewayError as error:
             self._unkept.forget()
@@ -122,17 +129,16 @@ class _Connection:
             return
         self._running = begun
         try:
-            async for event in begun.events():
+            async for event in begun.told(begun.ticket.events()):
                 await self._tell(event)
             begun.ticket.delivered()
         finally:
             self._running = None
             begun.ticket.abandon()
-        if body.store is False and begun.completed:
+        if begun.completed and not body.is_stored:
             self._unkept.note(begun.ticket.turn_id, begun.ticket.conversation_id)
-
-    def _mark(self, message: str) -> RequestMark:
-        return RequestMark(f"req_{uuid.uuid4().hex}", hashlib.sha256(message.encode(errors="replace")).hexdigest())
+        elif not begun.completed:
+            self._unkept.forget()
 
     async def _refuse(self, error: GatewayError) -> None:
         log.info("request_refused", code=error.code, reason=error.message)
@@ -147,6 +153,12 @@ class _Connection:
             log.warning("client_too_slow", seconds=self._context.patience_s)
             self.leave()
             raise WebSocketDisconnect(1008) from error
+
+
+async def _mark(message: str, conversation_id: str | None) -> RequestMark:
+    """A request of its own, whatever it says: on a connection nothing is sent twice by itself."""
+    request_id = f"req_{uuid.uuid4().hex}"
+    return RequestMark(request_id, hashlib.sha256(f"{request_id}\n{message}".encode(errors="replace")).hexdigest())
 
 
 def _read(message: str) -> ResponsesRequest:
