@@ -90,7 +90,7 @@ class ImageFetcher:
             raise InvalidImageUrl(
                 f"{len(where)} URLs are more than the {self._settings.max_urls} that are fetched for a request "
                 "([media] max_urls); send images as data URLs.",
-                param="messages",
+                param=wanted[0][0].partition("[")[0],
             )
         budget = _Budget(self._settings.max_total)
         gates = asyncio.Semaphore(_AT_ONCE_OF_A_REQUEST), self._gates.setdefault(tenant, asyncio.Semaphore(_AT_ONCE))

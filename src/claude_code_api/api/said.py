@@ -94,9 +94,7 @@ class Said:
             self.spoken.append((role, content))
             return
         before, first = self.spoken[-1][1], content[0]
-        heard = next((block["type"] for block in reversed(before) if block["type"] not in THOUGHT), None)
-        is_apart = before[-1]["type"] in THOUGHT and first.get("text", "").startswith("\n\n")
-        if heard == first["type"] == "text" and not is_apart:
+        if first["type"] == "text" and _is_behind_text(before, first["text"]):
             content = [{**first, "text": f"\n\n{first['text']}"}, *content[1:]]
         before.extend(content)
 
@@ -176,6 +174,12 @@ def arguments_of(given: str | dict[str, Any] | None, where: str) -> dict[str, An
     except (ValueError, RecursionError):
         arguments = None
     return arguments if isinstance(arguments, dict) and not is_deep(arguments) else {"arguments": text}
+
+
+def _is_behind_text(before: list[Block], text: str) -> bool:
+    """Whether a text needs a blank line to stand apart from the one before it; thinking between them parts nothing."""
+    heard = next((block["type"] for block in reversed(before) if block["type"] not in THOUGHT), None)
+    return heard == "text" and not (before[-1]["type"] in THOUGHT and text.startswith("\n\n"))
 
 
 def _call_id(given: str, uses: int) -> str:

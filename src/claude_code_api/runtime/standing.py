@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from claude_code_api.core.conversation import as_seen, open_calls, same_beginning, same_history
@@ -114,8 +115,15 @@ def content_of(new: Message, history: list[Message]) -> tuple[Block, ...]:
 
 
 def only_results(content: tuple[Block, ...]) -> bool:
-    """Whether a message holds nothing but results of tools."""
-    return all(block["type"] == "tool_result" for block in content)
+    """Whether a message holds nothing but results of tools, and these nothing but text.
+
+    Of an image that a live process is given as a result, the CLI writes a file, and tells the model where that lies.
+    """
+    return all(block["type"] == "tool_result" and _is_text(block.get("content") or ()) for block in content)
+
+
+def _is_text(content: str | Sequence[Block]) -> bool:
+    return isinstance(content, str) or all(part["type"] == "text" for part in content)
 
 
 def _not_run(call: str) -> Block:

@@ -274,8 +274,9 @@ async def test_a_failure_is_not_remembered_and_names_the_first_field() -> None:
 
 async def test_the_number_of_urls_is_bounded_before_anything_is_fetched() -> None:
     net = Net()
-    with pytest.raises(InvalidImageUrl, match="max_urls"):
-        await net.fetcher().fetch([("here", f"http://pics.example/{number}") for number in range(6)])
+    with pytest.raises(InvalidImageUrl, match="max_urls") as caught:
+        await net.fetcher().fetch([(f"input[{number}].x", f"http://pics.example/{number}") for number in range(6)])
+    assert caught.value.param == "input"
     assert net.resolved == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -463,3 +464,11 @@ def test_what_we_tell_by_default_is_not_unknown() -> None:
     first, second = wire([{"role": "user", "content": [shown, {**shown, "detail": "high"}]}])[0].content
     assert first.model_extra == {}
     assert second.model_extra == {"detail": "high"}
+
+
+def test_a_long_history_is_read_in_no_time() -> None:
+    thoughts = [thought(THOUGHT)] * 10_000
+    items = wire([HI, *thoughts, *[answer("x")] * 5_000, *[call("a"), output("a")] * 1_000])
+    began = time.perf_counter()
+    assert len(read(items, Media(), appends=False).messages) == 2_001
+    assert time.perf_counter() - began < 1

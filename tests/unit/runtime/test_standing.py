@@ -279,6 +279,12 @@ def test_only_results() -> None:
     assert not only_results(user(result("a"), "Hurry.").content)
 
 
+def test_a_result_with_an_image_is_for_a_new_process() -> None:
+    text, image = {"type": "text", "text": "42"}, {"type": "image", "source": {}}
+    assert only_results((result("a") | {"content": [text]}, result("b") | {"content": "42"}))
+    assert not only_results((result("a") | {"content": [text, image]},))
+
+
 # Chat and agent
 
 SAID = {"type": "text", "text": "Done."}
