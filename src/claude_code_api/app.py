@@ -23,6 +23,9 @@ from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
 from claude_code_api.api.fetch import FetchSettings, ImageFetcher
 from claude_code_api.api.openai_chat import routes as openai_chat
+from claude_code_api.api.openai_conversations import routes as openai_conversations
+from claude_code_api.api.openai_responses import routes as openai_responses
+from claude_code_api.api.openai_responses import socket as openai_socket
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
 from claude_code_api.claude.launcher import ClaudeLauncher
 from claude_code_api.claude.warm import SpareSettings
@@ -171,7 +174,8 @@ def _http(
         lifespan=lifespan,
         responses=errors.DOCUMENTED,
     )
-    for room in (openai_chat, models, sessions, transcripts, happenings, operations):
+    dialects = (openai_chat, openai_responses, openai_socket, openai_conversations)
+    for room in (*dialects, models, sessions, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(

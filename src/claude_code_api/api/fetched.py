@@ -14,7 +14,12 @@ from claude_code_api.errors import TurnCancelled
 
 
 async def fetched(request: Request, context: Context, tenant: str, wanted: Sequence[tuple[str, str]]) -> Media:
-    """Fetch the images, given as (field, URL); a client that leaves ends it. Raises InvalidImageUrl or TurnCancelled."""
+    """Fetch the images, given as (field, URL); a client that leaves ends it.
+
+    Raises InvalidImageUrl naming the field, or TurnCancelled.
+    """
+    if not wanted:
+        return Media()
     fetching = asyncio.timeout(None)
     try:
         async with fetching, ClientWatch(request.receive, lambda: fetching.reschedule(0)):

@@ -11,6 +11,7 @@ import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -94,7 +95,7 @@ def imported(place: Workplace, session: str, history: Sequence[Message], *, mode
     """The transcript that a conversation of this history would have."""
     entries: list[Entry] = []
     parent: str | None = None
-    for number, message in enumerate(history):
+    for number, message in enumerate(_sound(history)):
         if not (content := _content(message)):
             continue
         line = _entry(message.role, content, model=model, number=number)
@@ -110,6 +111,32 @@ def imported(place: Workplace, session: str, history: Sequence[Message], *, mode
         parent = line["uuid"]
         entries.append(Entry("", line))
     return entries
+
+
+def _sound(history: Sequence[Message]) -> list[Message]:
+    """The history as the Messages API takes it: where a client took something out of it, a call may have lost its
+    result, and a result its call. Calls at its end are open."""
+    told: list[Message] = []
+    calls: list[str] = []
+    for role, run in groupby(history, key=lambda message: message.role):
+        messages = list(run)
+        if role == "assistant":
+            calls = [one["id"] for message in messages for one in message.content if one["type"] == "tool_use"]
+        else:
+            given = {one["tool_use_id"] for message in messages for one in message.content if "tool_use_id" in one}
+            kept = [
+                Message("user", tuple(one for one in message.content if one.get("tool_use_id", "") in ("", *calls)))
+                for message in messages
+            ]
+            missing = tuple(_no_result(call) for call in calls if call not in given)
+            messages = [Message("user", missing), *kept] if missing else kept
+        told += messages
+    return told
+
+
+def _no_result(call: str) -> Block:
+    said = [{"type": "text", "text": "The result was removed."}]
+    return {"type": "tool_result", "tool_use_id": call, "content": said}
 
 
 def write(place: Workplace, session: str, entries: Sequence[Entry]) -> None:

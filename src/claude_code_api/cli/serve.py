@@ -83,10 +83,16 @@ def _run(
     _tell_of_agents(settings, offline=offline is not None)
     _banner(address, offline=offline is not None)
     grace = settings.server.shutdown_grace_seconds
-    server = _Server(
-        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=int(grace) + 5), app
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=int(grace) + 5,
+        ws="websockets-sansio",
+        ws_max_size=settings.server.max_body_bytes,
+        ws_per_message_deflate=False,  # on one machine it costs time and saves nothing
     )
-    server.run(sockets=[listener])
+    _Server(config, app).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):

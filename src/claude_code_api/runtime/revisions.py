@@ -135,6 +135,13 @@ class Revisions:
             raise InvalidRequest(f"{after!r} is no turn of this conversation's history.", param="after")
         return page
 
+    async def turn(self, address: Address, turn_id: str) -> StoredTurns | None:
+        """One turn of a conversation, also of a history that it no longer has; None when there is no such turn.
+
+        Raises ConversationNotFound or StoreUnavailable.
+        """
+        return await self._manager.store.turn(await self._key_of(address), turn_id)
+
     async def _key_of(self, address: Address) -> str:
         actor = self._manager.live(address)
         if actor is not None:

@@ -114,6 +114,10 @@ class Store(Protocol):
         """
         ...
 
+    async def turn(self, key: str, turn_id: str) -> StoredTurns | None:
+        """One completed turn of a conversation, or what was added without one, with the base that came with it."""
+        ...
+
     async def accept(self, accepted: AcceptedResponse) -> None:
         """Record a response in the background before it is acknowledged, and make its conversation if it is not there.
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from claude_code_api.runtime.stored import StoredTurn, StoredTurns
 from claude_code_api.store import histories
-from claude_code_api.store.rows import COMPLETED, turn_of
+from claude_code_api.store.rows import COMPLETED, from_json, turn_of
 from claude_code_api.store.schema import conversation, turn
 
 _AT_ONCE = 500
@@ -30,6 +30,15 @@ def turns(connection: Connection, key: str, after: str | None, limit: int, newes
     has_base = first is None or any(row.number == first for row in rows)
     base_turn, base = histories.base(connection, span) if has_base else (None, ())
     return StoredTurns(base, tuple(turn_of(row) for row in rows), base_turn)
+
+
+def one(connection: Connection, key: str, turn_id: str) -> StoredTurns | None:
+    """A page of one turn, with the base that came with it."""
+    mine = (turn.c.id == turn_id, turn.c.conversation_key == key, turn.c.status == COMPLETED)
+    row = connection.execute(select(turn).where(*mine)).one_or_none()
+    if row is None:
+        return None
+    return StoredTurns(from_json(row.base or ()), (turn_of(row),), None if row.base is None else turn_id)
 
 
 def find_turns(connection: Connection, tenant: str, turn_ids: Sequence[str]) -> list[StoredTurn]:

@@ -126,6 +126,10 @@ class SqlStore:
         """Forget idempotency keys that were recorded before then."""
         await self._database.write(lambda connection: answers.forget_keys(connection, moment))
 
+    async def turn(self, key: str, turn_id: str) -> StoredTurns | None:
+        """One completed turn of a conversation, or what was added without one, with the base that came with it."""
+        return await self._database.read(lambda connection: reading.one(connection, key, turn_id))
+
     async def turns(self, key: str, *, after: str | None, limit: int, newest_first: bool = False) -> StoredTurns | None:
         """A page of the turns that a conversation's history is made of; None when `after` is none of them."""
         return await self._database.read(lambda connection: reading.turns(connection, key, after, limit, newest_first))

@@ -252,3 +252,33 @@ def test_a_last_line_that_is_cut_off_behind_the_last_turn_goes_with_it(place: Wo
     path = behind(place, session, entry("x", leaf)[:-20])
     cut_after(place, session, leaf)
     assert path.read_text(encoding="utf-8").endswith("\n")
+
+
+def call(identity: str) -> dict[str, Any]:
+    return {"type": "tool_use", "id": identity, "name": "look", "input": {}}
+
+
+def result(identity: str) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": identity, "content": [{"type": "text", "text": "Found."}]}
+
+
+def test_what_lost_its_other_half_is_made_whole(place: Workplace) -> None:
+    history = (
+        Message("user", (result("gone"), {"type": "text", "text": "Look."})),
+        Message("assistant", (call("a"), call("b"))),
+        Message("user", (result("b"),)),
+        Message("user", (result("other"),)),
+        Message("assistant", ({"type": "text", "text": "Done."}, call("open"))),
+    )
+    lines = imported(place, "s", history, model="sonnet")
+    told = [(one.line["message"]["role"], one.line["message"]["content"]) for one in lines]
+    assert [
+        [block.get("tool_use_id") or block.get("id") or block["text"] for block in content] for _, content in told
+    ] == [
+        ["Look."],
+        ["a", "b"],
+        ["a"],
+        ["b"],
+        ["Done.", "open"],
+    ]
+    assert told[2][1][0]["content"][0]["text"] == "The result was removed."

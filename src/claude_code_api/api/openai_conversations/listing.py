@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
 
-from claude_code_api.api.openai_items.ids import ItemId
+from claude_code_api.api.openai_items.ids import parse
+from claude_code_api.api.openai_items.listing import absent
+from claude_code_api.api.openai_items.shapes import Item
 from claude_code_api.api.openai_items.told import Telling, items_of_base, items_of_turn
 from claude_code_api.core.identity import Address
-from claude_code_api.errors import ItemNotFound
 from claude_code_api.runtime.revisions import Revisions
 from claude_code_api.runtime.stored import StoredTurns
 
 _PAGE = 20
 """Turns that are in memory at once."""
-
-Item = dict[str, Any]
 
 
 class Listing:
@@ -37,25 +35,25 @@ class Listing:
 
     async def one(self, given: str) -> Item:
         """The item of this id. Raises ItemNotFound."""
-        turns = await self.turn_with(given)
-        return next((item for item in self._items(turns, newest_first=False) if item["id"] == given), None) or _absent(
+        turns = await self._turn_with(given)
+        return next((one for one in self._items(turns, newest_first=False) if one["id"] == given), None) or absent(
             given
         )
 
-    async def turn_with(self, given: str) -> StoredTurns:
+    async def _turn_with(self, given: str) -> StoredTurns:
         """The turn that an item belongs to, with the base if that came with it. Raises ItemNotFound."""
-        identity = ItemId.parse(given)
+        identity = parse(given)
         turns = None if identity is None else await self._revisions.turn(self._address, identity.turn_id)
-        return turns or _absent(given)
+        return turns or absent(given)
 
     async def _behind(self, after: str | None, *, newest_first: bool) -> AsyncIterator[Item]:
         turn = None
         if after is not None:
-            beside = await self.turn_with(after)
+            beside = await self._turn_with(after)
             items = list(self._items(beside, newest_first=newest_first))
             at = next((number for number, item in enumerate(items) if item["id"] == after), None)
             if at is None:
-                _absent(after)
+                absent(after)
             for item in items[at + 1 :]:
                 yield item
             turn = beside.turns[0].turn_id
@@ -78,7 +76,3 @@ class Listing:
             yield from reversed(items) if newest_first else items
         if newest_first:
             yield from reversed(base)
-
-
-def _absent(given: str) -> Any:
-    raise ItemNotFound(f"There is no item {given[:100]!r} in this conversation.", param="item_id")

@@ -5,22 +5,23 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Sequence
-from itertools import chain
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 
 from claude_code_api.api.context import Context, Ctx, Who
+from claude_code_api.api.fetched import fetched
 from claude_code_api.api.openai_conversations.listing import Listing
 from claude_code_api.api.openai_conversations.wire import ConversationRequest, ItemsRequest, MetadataRequest
-from claude_code_api.api.openai_items.additions import additions_of
-from claude_code_api.api.openai_items.ids import ItemId
-from claude_code_api.api.openai_items.told import items_of_turn, without
+from claude_code_api.api.openai_items.additions import additions_of, as_turn
+from claude_code_api.api.openai_items.context import hide, referred
+from claude_code_api.api.openai_items.ids import parse
+from claude_code_api.api.openai_items.listing import absent, listed
+from claude_code_api.api.openai_items.parts import urls_to_fetch
+from claude_code_api.api.openai_items.told import Telling, items_of_turn, without
 from claude_code_api.api.openai_items.wire import InputItem
 from claude_code_api.api.sessions import address_of
 from claude_code_api.core.identity import Address, check_id
-from claude_code_api.core.turn import Usage
-from claude_code_api.errors import ItemNotFound
 from claude_code_api.runtime.stored import Addition, StoredTurn
 from claude_code_api.runtime.views import SessionView
 
@@ -32,11 +33,13 @@ Include = Annotated[list[str] | None, Query(alias="include[]", description="reas
 
 
 @router.post("", summary="Create a conversation")
-async def create(context: Ctx, caller: Who, body: ConversationRequest | None = None) -> dict[str, Any]:
+async def create(
+    request: Request, context: Ctx, caller: Who, body: ConversationRequest | None = None
+) -> dict[str, Any]:
     """Make a conversation, perhaps with items; its first turn finds them there. 409 when the `id` is taken."""
     asked = body or ConversationRequest()
     named = None if asked.id is None else check_id(asked.id)
-    additions = await _read(context, caller.tenant, asked.items or ())
+    additions = await _read(request, context, caller.tenant, asked.items or [])
     view = await context.manager.revisions.make(caller.tenant, named, asked.metadata or {}, additions)
     return _conversation(view)
 
@@ -63,14 +66,14 @@ async def delete(conversation_id: str, context: Ctx, caller: Who) -> dict[str, A
 
 @router.post("/{conversation_id}/items", summary="Add items")
 async def add_items(
-    conversation_id: str, body: ItemsRequest, context: Ctx, caller: Who, include: Include = None
+    request: Request, conversation_id: str, body: ItemsRequest, context: Ctx, caller: Who, include: Include = None
 ) -> dict[str, Any]:
     """Add to what the conversation holds, without a turn. 409 while one runs."""
     address = address_of(caller, conversation_id)
-    additions = await _read(context, caller.tenant, body.items)
+    additions = await _read(request, context, caller.tenant, body.items)
     await context.manager.revisions.add(address, additions)
-    told = context.telling(include)
-    return _list(list(chain.from_iterable(items_of_turn(_turn(one), told) for one in additions)), has_more=False)
+    told = _told(context, include)
+    return listed([item for one in additions for item in items_of_turn(as_turn(one), told)], has_more=False)
 
 
 @router.get("/{conversation_id}/items", summary="List the items")
@@ -86,7 +89,7 @@ async def list_items(
     """Its items, a page at a time: `after` the `last_id` of one page comes the next."""
     listing = _listing(context, address_of(caller, conversation_id), include)
     items, has_more = await listing.page(after=after, limit=limit, newest_first=order == "desc")
-    return _list(items, has_more=has_more)
+    return listed(items, has_more)
 
 
 @router.get("/{conversation_id}/items/{item_id}", summary="Retrieve an item")
@@ -101,31 +104,30 @@ async def retrieve_item(
 async def delete_item(conversation_id: str, item_id: str, context: Ctx, caller: Who) -> dict[str, Any]:
     """Take an item out of what the conversation holds. 409 while a turn runs."""
     address = address_of(caller, conversation_id)
-    identity = ItemId.parse(item_id)
-    if identity is None:
-        raise _absent(item_id)
+    identity = parse(item_id) or absent(item_id)
 
     def taken_out(turn: StoredTurn) -> StoredTurn:
-        left = without(turn, identity)
-        if left is None:
-            raise _absent(item_id)
-        return left
+        return without(turn, identity) or absent(item_id)
 
     return _conversation(await context.manager.revisions.amend(address, identity.turn_id, taken_out))
 
 
-def _listing(context: Context, address: Address, include: list[str] | None) -> Listing:
-    return Listing(context.manager.revisions, address, context.telling(include))
+def _told(context: Context, include: Sequence[str] | None) -> Telling:
+    """What is told of an item: of thinking nothing but that there was some, unless it is asked for whole."""
+    encrypted = context.reasoning_content and "reasoning.encrypted_content" in (include or ())
+    return Telling(
+        thinking=context.reasoning_content, encrypted=encrypted, activity=context.agent_activity, hide=hide(context)
+    )
 
 
-async def _read(context: Context, tenant: str, items: Sequence[InputItem]) -> list[Addition]:
-    return additions_of(items, await context.media_of(items, tenant), lambda: str(uuid.uuid4()), time.time())
+def _listing(context: Context, address: Address, include: Sequence[str] | None) -> Listing:
+    return Listing(context.manager.revisions, address, _told(context, include))
 
 
-def _turn(addition: Addition) -> StoredTurn:
-    """An addition as it will be read back."""
-    first, *others = addition.messages or (None,)
-    ...
+async def _read(request: Request, context: Context, tenant: str, items: list[InputItem]) -> list[Addition]:
+    media = await fetched(request, context, tenant, urls_to_fetch(items, "items"))
+    kept = await referred(context, tenant, items)
+    return additions_of(items, media, kept, new_id=lambda: str(uuid.uuid4()), now=time.time())
 
 
 def _conversation(view: SessionView) -> dict[str, Any]:
@@ -135,17 +137,3 @@ def _conversation(view: SessionView) -> dict[str, Any]:
         "created_at": int(view.created_at),
         "metadata": dict(view.metadata),
     }
-
-
-def _list(items: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": items,
-        "first_id": items[0]["id"] if items else None,
-        "last_id": items[-1]["id"] if items else None,
-        "has_more": has_more,
-    }
-
-
-def _absent(item_id: str) -> ItemNotFound:
-    return ItemNotFound(f"There is no item {item_id[:100]!r} in this conversation.", param="item_id")

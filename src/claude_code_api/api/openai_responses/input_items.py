@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from claude_code_api.api.context import Context
-from claude_code_api.api.openai_items.listing import listed, page_of
 from claude_code_api.api.openai_items.ids import parse
+from claude_code_api.api.openai_items.listing import listed, page_of
 from claude_code_api.api.openai_items.told import items_of_base, items_of_turn
 from claude_code_api.api.openai_responses.begin import telling
 from claude_code_api.runtime.stored import StoredResponse

@@ -6,6 +6,9 @@ import json
 from functools import partial
 from typing import Annotated, Any, Literal
 
+from claude_code_api.api.openai_responses.frames import frames
+from claude_code_api.api.openai_responses.tokens import TokensRequest, counted
+from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,10 +19,7 @@ from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_responses import background, input_items, resource
 from claude_code_api.api.openai_responses.begin import Begun, begin, named, telling
 from claude_code_api.api.openai_responses.compaction import CompactRequest, compacted
-from claude_code_api.api.openai_responses.frames import frames
 from claude_code_api.api.openai_responses.place import Unkept
-from claude_code_api.api.openai_responses.tokens import TokensRequest, counted
-from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.api.peekable import Peekable
 from claude_code_api.api.sse import EventStream
 from claude_code_api.core.turn import TurnCompleted, TurnFailed, TurnStarted
