@@ -62,7 +62,8 @@ class Options:
     """What a turn can change on a live process.
 
     `thinking` False turns thinking off; `effort` None leaves it to the model's default. `max_tokens` bounds what the
-    model says, thinking included; `stop` ends the answer before the first of these texts.
+    model says, thinking included; `stop` ends the answer before the first of these texts. `max_tool_calls` are the most
+    calls that an agent may make of its own tools in this turn, those of its sub-agents included.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -71,6 +72,7 @@ class Options:
     thinking: bool = True
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
+    max_tool_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,16 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ThinkingStarted:
+    """The model begins a block of thinking; there may be nothing to read in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """More of the model's thinking."""
+    """More of the model's thinking. What it says `aside`, around a structured answer, stays in no message."""
 
     text: str
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +264,7 @@ TurnEvent: TypeAlias = (
     TurnStarted
     | AnswerStarted
     | TextDelta
+    | ThinkingStarted
     | ThinkingDelta
     | ToolCallStarted
     | ToolCallDelta

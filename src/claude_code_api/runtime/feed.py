@@ -23,6 +23,7 @@ from claude_code_api.core.turn import (
     AnswerStarted,
     TextDelta,
     ThinkingDelta,
+    ThinkingStarted,
     ToolCallDelta,
     ToolCallStarted,
     TurnCompleted,
@@ -209,7 +210,7 @@ class Feeds:
             case TurnFailed():
                 feed.turn = None if feed.turn == turn_id else feed.turn
                 feed.put("turn.failed", {**now, "code": event.error.code, "message": event.error.message})
-            case AnswerStarted():
+            case AnswerStarted() | ThinkingStarted():
                 pass  # says no more than what follows
             case _:
                 assert_never(event)
