@@ -6,14 +6,16 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from claude_code_api.api.checks import sound
 from claude_code_api.api.dimensions import dimensions
 from claude_code_api.core.turn import Block
-from claude_code_api.errors import InvalidFile, InvalidImage, InvalidRequest
+from claude_code_api.errors import InvalidFile, InvalidImage, InvalidImageUrl, InvalidRequest
 
 DEFAULT_MAX_BYTES = 20 * 2**20
 _HEAD = 1024
 _MOST_PIXELS = 8_000
 """On a side; the Messages API takes no more."""
+_LONGEST_NAME = 255
 _PDF = "application/pdf"
 _KINDS = "PDF, and text in UTF-8 (plain, Markdown, JSON, CSV, source code)"
 
@@ -65,6 +67,25 @@ def picture_problem(raw: bytes, media_type: str) -> str | None:
     return None
 
 
+def is_data_url(url: str) -> bool:
+    """Whether a URL holds what it names; anything else has to be fetched."""
+    return url[:5].lower() == "data:"
+
+
+def picture(url: str, where: str, media: Media) -> Block:
+    """The image block of a URL: a data URL, or one that was fetched.
+
+    Raises InvalidImage or InvalidImageUrl naming the field `where`.
+    """
+    if is_data_url(url):
+        return image_of(url, where, media).block()
+    if media.awaited:
+        return Image("image/png", "").block()
+    if url not in media.fetched:
+        raise InvalidImageUrl(f"{where} was not fetched.", param=where)
+    return media.fetched[url].block()
+
+
 def image_of(url: str, where: str, media: Media) -> Image:
     """The image of a data URL. Raises InvalidImage naming the field `where`."""
     declared, data = _data_url(url, where, InvalidImage)
@@ -80,12 +101,23 @@ def image_of(url: str, where: str, media: Media) -> Image:
     return Image(found, data)
 
 
-def document(data: str, filename: str | None, where: str, media: Media) -> Block:
+def file(data: str, filename: str | None, where: str, media: Media, *, image_part: str) -> Block:
+    """The document block of a part with `file_data` and a `filename`. `image_part` is what an image belongs into.
+
+    Raises InvalidRequest or InvalidFile naming the field in `where`, the part.
+    """
+    name = sound(filename or "", f"{where}.filename")
+    if len(name) > _LONGEST_NAME:
+        raise InvalidRequest(f"{where}.filename has more than {_LONGEST_NAME} characters.", param=f"{where}.filename")
+    return document(data, name or None, f"{where}.file_data", media, image_part=image_part)
+
+
+def document(data: str, filename: str | None, where: str, media: Media, *, image_part: str = "image_url") -> Block:
     """The document block of a file: a data URL, or bare base64. What is inside tells its kind: PDF, or text.
 
     Raises InvalidFile naming the field `where`.
     """
-    is_url = data[:5].lower() == "data:"
+    is_url = is_data_url(data)
     declared, data = _data_url(data, where, InvalidFile) if is_url else ("", _compact(data))
     raw = _decoded(data, where, media, InvalidFile)
     title = {"title": filename} if filename else {}
@@ -95,7 +127,7 @@ def document(data: str, filename: str | None, where: str, media: Media) -> Block
     if is_named_pdf:
         raise InvalidFile(f"{where} says that it is a PDF, and is none.", param=where)
     if image_type(raw) is not None:
-        raise InvalidFile(f"{where} is an image: send it in an image_url part.", param=where)
+        raise InvalidFile(f"{where} is an image: send it in an {image_part} part.", param=where)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
