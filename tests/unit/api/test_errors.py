@@ -18,7 +18,10 @@ def family(root: type[err.GatewayError]) -> list[type[err.GatewayError]]:
 EVERY = [kind for kind in family(err.GatewayError) if kind not in {err.ConfigError, BenchFailed}]
 """All that a request can get; the two are told at the command line."""
 
-SHARED = {err.UnsupportedParameter, err.InvalidImage, err.InvalidImageUrl, err.InvalidFile, err.SchemaNotTaken}
+SHARED = {
+    *(err.UnsupportedParameter, err.InvalidImage, err.InvalidImageUrl, err.InvalidFile, err.SchemaNotTaken),
+    err.PreviousResponseNotFound,
+}
 """Kinds of InvalidRequest without a row of their own."""
 
 
