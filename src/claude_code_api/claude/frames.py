@@ -21,6 +21,7 @@ from claude_code_api.core.turn import (
     AnswerStarted,
     TextDelta,
     ThinkingDelta,
+    ThinkingStarted,
     ToolCallDelta,
     ToolCallStarted,
     TurnCompleted,
@@ -168,7 +169,7 @@ class TurnReader:
     def _block_started(self, index: int, block: Frame) -> Iterable[TurnEvent]:
         self._in_a_call = block["type"] == "tool_use"
         if not self._in_a_call:
-            return ()
+            return (ThinkingStarted(),) if block["type"] in ("thinking", "redacted_thinking") else ()
         self._made.add(block["id"])
         self._calls.add(block["id"])
         if self._structured and block["name"] == STRUCTURED_OUTPUT:
@@ -185,7 +186,7 @@ class TurnReader:
         if kind == "text_delta":
             self._said_something = True
             # What is said around a structured answer is no part of it.
-            return (ThinkingDelta(delta["text"]) if self._structured else TextDelta(delta["text"]),)
+            return (ThinkingDelta(delta["text"], aside=True) if self._structured else TextDelta(delta["text"]),)
         if kind == "thinking_delta":
             self._said_something = True
             return (ThinkingDelta(delta["thinking"]),)

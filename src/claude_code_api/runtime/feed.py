@@ -22,6 +22,7 @@ from claude_code_api.core.turn import (
     AnswerStarted,
     TextDelta,
     ThinkingDelta,
+    ThinkingStarted,
     ToolCallDelta,
     ToolCallStarted,
     TurnCompleted,
@@ -211,7 +212,7 @@ class Feeds:
             case TurnFailed():
                 feed.turn = None if feed.turn == turn_id else feed.turn
                 feed.put("turn.failed", {**now, "code": event.error.code, "message": event.error.message})
-            case AnswerStarted():
+            case AnswerStarted() | ThinkingStarted():
                 pass  # says no more than what follows
             case _:
                 assert_never(event)

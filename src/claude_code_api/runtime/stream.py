@@ -91,10 +91,13 @@ def _joined(events: list[TurnEvent]) -> list[TurnEvent]:
             continue
         whole = "".join(pieces)
         pieces.clear()
-        joined.append(replace(event, json=whole) if isinstance(event, ToolCallDelta) else type(event)(whole))
+        joined.append(replace(event, json=whole) if isinstance(event, ToolCallDelta) else replace(event, text=whole))
     return joined
 
 
 def _goes_on(event: TurnEvent, after: TurnEvent) -> bool:
-    same_call = not isinstance(event, ToolCallDelta) or (isinstance(after, ToolCallDelta) and after.id == event.id)
-    return type(after) is type(event) and same_call
+    if isinstance(event, ToolCallDelta) and isinstance(after, ToolCallDelta):
+        return after.id == event.id
+    if isinstance(event, ThinkingDelta) and isinstance(after, ThinkingDelta):
+        return after.aside == event.aside
+    return type(after) is type(event)

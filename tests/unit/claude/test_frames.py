@@ -17,6 +17,7 @@ from claude_code_api.core.turn import (
     Message,
     TextDelta,
     ThinkingDelta,
+    ThinkingStarted,
     TurnCompleted,
     TurnEvent,
     TurnFailed,
@@ -90,6 +91,20 @@ def test_an_ordinary_turn() -> None:
 def test_thinking_is_told_apart() -> None:
     events = read(cli.message_start(), cli.thinking("Hm."), cli.text("Hi."))
     assert events[1:] == [ThinkingDelta("Hm."), TextDelta("Hi.")]
+
+
+def test_every_block_of_thinking_is_told_also_one_that_nobody_can_read() -> None:
+    started: list[Frame] = [
+        {"type": "content_block_start", "index": index, "content_block": block}
+        for index, block in enumerate(
+            [
+                {"type": "thinking", "thinking": "", "signature": ""},
+                {"type": "redacted_thinking", "data": "x"},
+                {"type": "text", "text": ""},
+            ]
+        )
+    ]
+    assert read(cli.message_start(), *map(cli.stream, started))[1:] == [ThinkingStarted(), ThinkingStarted()]
 
 
 def test_nothing_counts_before_the_turn_has_started() -> None:

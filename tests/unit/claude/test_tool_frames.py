@@ -406,7 +406,7 @@ def test_a_structured_answer_is_its_json_text() -> None:
 def test_what_is_said_before_a_structured_answer_is_thinking() -> None:
     turn = structured()
     turn.take(cli.message_start(), cli.text("I will."), cli.assistant(cli.said("I will.")), *met(index=1), finish())
-    assert turn.events[1] == ThinkingDelta("I will.")
+    assert turn.events[1] == ThinkingDelta("I will.", aside=True)
     assert texts(turn) == JSON
     assert turn.done.messages == (Message("assistant", (cli.said(JSON),)),)
 

@@ -51,6 +51,11 @@ async def test_thinking_and_text_are_not_joined_with_each_other() -> None:
     assert await rest_of(stream) == [ThinkingDelta("ab"), TextDelta("c"), ThinkingDelta("d"), DONE]
 
 
+async def test_thinking_is_not_joined_with_what_is_said_aside() -> None:
+    stream = filled(ThinkingDelta("a"), ThinkingDelta("b", aside=True), ThinkingDelta("c", aside=True), DONE)
+    assert await rest_of(stream) == [ThinkingDelta("a"), ThinkingDelta("bc", aside=True), DONE]
+
+
 async def test_nothing_is_joined_across_a_restart() -> None:
     events: list[TurnEvent] = [TextDelta("a"), AnswerRestarted(), TextDelta("b"), DONE]
     assert await rest_of(filled(*events)) == events
