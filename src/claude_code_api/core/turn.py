@@ -178,10 +178,16 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ThinkingStarted:
+    """The model begins a block of thinking; there may be nothing to read in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """More of the model's thinking."""
+    """More of the model's thinking. What it says `aside`, around a structured answer, stays in no message."""
 
     text: str
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +274,7 @@ TurnEvent: TypeAlias = (
     TurnStarted
     | AnswerStarted
     | TextDelta
+    | ThinkingStarted
     | ThinkingDelta
     | ToolCallStarted
     | ToolCallDelta

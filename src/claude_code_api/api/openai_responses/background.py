@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 
-from claude_code_api.api.openai_responses.frames import frames
-from claude_code_api.api.openai_responses.progress import Event
-from claude_code_api.api.openai_responses.stream import Stream, is_last
 from starlette.responses import JSONResponse, Response
 
 from claude_code_api.api.context import Context
 from claude_code_api.api.openai_items.ids import turn_of
 from claude_code_api.api.openai_responses import resource
 from claude_code_api.api.openai_responses.begin import Begun, named, telling
+from claude_code_api.api.openai_responses.frames import frames
+from claude_code_api.api.openai_responses.progress import Event
+from claude_code_api.api.openai_responses.stream import Stream, is_last
 from claude_code_api.api.sse import EventStream
 from claude_code_api.core.turn import TurnCompleted, TurnFailed
 from claude_code_api.errors import GatewayError, InvalidRequest, ResponseNotFound, TurnCancelled

@@ -8,19 +8,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from claude_code_api.api.openai_responses.progress import Event
-from claude_code_api.api.openai_responses.resource import Head
-from claude_code_api.api.openai_responses.settings import telling_of
-from claude_code_api.api.openai_responses.stream import Stream
-from claude_code_api.api.openai_responses.translate import ParsedRequest, parse
-from claude_code_api.api.openai_responses.wire import ResponsesRequest
-
 from claude_code_api.api.context import Context
 from claude_code_api.api.media import Media
 from claude_code_api.api.openai_items.context import hide, referred
 from claude_code_api.api.openai_items.parts import urls_to_fetch
 from claude_code_api.api.openai_items.told import Telling
 from claude_code_api.api.openai_responses.place import Place, Unkept, place_of
+from claude_code_api.api.openai_responses.progress import Event
+from claude_code_api.api.openai_responses.resource import Head
+from claude_code_api.api.openai_responses.settings import telling_of
+from claude_code_api.api.openai_responses.stream import Stream
+from claude_code_api.api.openai_responses.translate import ParsedRequest, parse
+from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.turn import TurnCompleted, TurnEvent, TurnFailed
 from claude_code_api.errors import GatewayError, SchemaNotTaken
@@ -60,6 +59,11 @@ class Begun:
                 if not isinstance(event, TurnCompleted | TurnFailed):
                     self.ticket.abandon()  # what was told is void
                 return
+
+
+    def answered(self, done: TurnCompleted) -> dict[str, Any]:
+        """The whole response."""
+        return self.head.ended(done, self.head.output(done.messages, done.stop_reason), time.time())
 
 
 async def begin(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from claude_code_api.api.openai_responses.translate import identity_of
-from claude_code_api.api.openai_responses.wire import ResponsesRequest
-
 from claude_code_api.api.context import Context
 from claude_code_api.api.media import Media
 from claude_code_api.api.openai_items.context import referred
 from claude_code_api.api.openai_items.ids import turn_of
 from claude_code_api.api.openai_items.read import read
 from claude_code_api.api.openai_items.wire import Input
+from claude_code_api.api.openai_responses.translate import identity_of
+from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.core.identity import Address, Identity
 from claude_code_api.core.turn import Message
 from claude_code_api.errors import ConversationInUse, ConversationNotFound, PreviousResponseNotFound

@@ -6,9 +6,6 @@ import json
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from claude_code_api.api.openai_responses.frames import frames
-from claude_code_api.api.openai_responses.tokens import TokensRequest, counted
-from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
@@ -19,7 +16,10 @@ from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_responses import background, input_items, resource
 from claude_code_api.api.openai_responses.begin import Begun, begin, named, telling
 from claude_code_api.api.openai_responses.compaction import CompactRequest, compacted
+from claude_code_api.api.openai_responses.frames import frames
 from claude_code_api.api.openai_responses.place import Unkept
+from claude_code_api.api.openai_responses.tokens import TokensRequest, counted
+from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.api.peekable import Peekable
 from claude_code_api.api.sse import EventStream
 from claude_code_api.core.turn import TurnCompleted, TurnFailed, TurnStarted
@@ -118,7 +118,7 @@ async def _whole(request: Request, context: Context, begun: Begun) -> Response:
             elif isinstance(event, TurnFailed):
                 raise named(event.error)
             elif isinstance(event, TurnCompleted):
-                body = json.dumps(begun.head.answered(event), separators=(",", ":"))
+                body = json.dumps(begun.answered(event), separators=(",", ":"))
                 return Delivered(body, on_sent=begun.ticket.delivered, headers=begun.headers)
     raise GatewayError("The turn ended without a result.")
 

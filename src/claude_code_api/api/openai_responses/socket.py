@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import structlog
-from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from fastapi import APIRouter
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -21,6 +20,7 @@ from claude_code_api.api.context import Context
 from claude_code_api.api.errors import envelope, of_validation, status_of
 from claude_code_api.api.openai_responses.begin import Begun, begin
 from claude_code_api.api.openai_responses.place import Unkept
+from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.core.keys import Caller
 from claude_code_api.errors import CapacityExceeded, ConnectionExpired, GatewayError, InvalidRequest
 from claude_code_api.runtime.host import RequestMark
