@@ -108,7 +108,7 @@ class FakeHost:
     async def complete(self, completed: CompletedTurn) -> bool:
         return True
 
-    def ended(self, turn_id: str, *, error_code: str) -> None:
+    def ended(self, turn_id: str, *, error_code: str, message: str) -> None:
         self.ends.append(error_code)
 
     def acquire(self, actor: Actor) -> None:
