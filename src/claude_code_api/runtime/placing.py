@@ -115,8 +115,6 @@ class Placing:
     async def _branch(self, actor: Actor, turn_id: str) -> Actor:
         """A fork of the conversation at a turn behind which it has gone on, or is about to."""
         self._host.changed(actor)  # nothing may be under way in it
-        if actor.in_memory:
-            raise no_previous()
         made = await self._revisions.branch(actor.record.address, turn_id)
         return await self._registry.find_or_make(made)
 
