@@ -78,6 +78,17 @@ def lineage(history: Sequence[Message]) -> str:
     return said.hexdigest()
 
 
+def as_answered(history: list[Message]) -> list[Message]:
+    """The history without the user's messages at its end that nobody has answered; the same list without any.
+
+    Results of tools are not among them, nor what the agent's own side said: they belong to the answer before them.
+    """
+    end = len(history)
+    while end and _is_unanswered(history[end - 1]):
+        end -= 1
+    return history if end == len(history) else history[:end]
+
+
 def open_calls(history: Sequence[Message]) -> tuple[str, ...]:
     """The ids of the client's tool calls that the history ends with and has no results for, in their order."""
     calls: list[str] = []
@@ -93,6 +104,12 @@ def open_calls(history: Sequence[Message]) -> tuple[str, ...]:
         else:
             answered.update(block["tool_use_id"] for block in seen if block.get("type") == "tool_result")
     return tuple(call for call in calls if call not in answered)
+
+
+def _is_unanswered(message: Message) -> bool:
+    return message.role == "user" and not any(
+        block.get("internal") or block.get("type") == "tool_result" for block in message.content
+    )
 
 
 def _runs(history: Sequence[Message]) -> Iterator[_Run]:

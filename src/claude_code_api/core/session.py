@@ -64,12 +64,14 @@ class Session:
 
     `fits(turn)` says whether the live process can take the turn as it is (same launch profile, same history); it is
     asked when the turn is about to run, not when it comes in. `interactive` False stops the process after each turn.
-    `parked`: the process waits for the results of tool calls.
+    `parked`: the process waits for the results of tool calls. `kept` False: there is nothing to resume once the process
+    is gone.
     """
 
     fits: Callable[[str], bool] = lambda turn: True
     interactive: bool = True
     max_waiting: int = 8
+    kept: bool = True
     state: State = State.NEW
     epoch: int = 0
     resumable: bool = False
@@ -109,6 +111,16 @@ class Session:
     def rest(self) -> State:
         """The state without a process: resumable once a turn has completed."""
         return State.HIBERNATED if self.resumable else State.NEW
+
+    def keep(self) -> None:
+        """A turn has completed: from now on the conversation can be resumed."""
+        self.resumable = self.kept
+
+    def begin_again(self) -> None:
+        """Forget every turn and the process; what these still have to say comes too late. The state is to be set."""
+        self.current, self.parked = None, False
+        self.waiting.clear()
+        self.epoch += 1
 
     def take_next(self) -> str | None:
         """Make the first waiting turn the current one."""
@@ -305,7 +317,7 @@ def _too_late(session: Session, event: Event) -> list[Effect]:
 @_on(State.BUSY, ev.TurnFinished)
 def _finished(session: Session, event: Event) -> list[Effect]:
     assert isinstance(event, ev.TurnFinished)
-    session.resumable = True
+    session.keep()
     session.parked = event.parked
     session.current = None
     return session.settle_with_process(used=True)

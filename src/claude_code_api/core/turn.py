@@ -94,8 +94,8 @@ class TurnInput:
     when the request appends to whatever the conversation holds; else it is the whole history before `new`, and the
     conversation is brought to exactly that. `system` is None when the request says nothing of a system prompt: the
     conversation keeps the one it has. `named` says that the request named its conversation: nobody may find that one by
-    its history. `apart`: the conversation is for this one turn, and ends with it. `schema` is the JSON schema that the
-    answer must meet.
+    its history. `apart`: the conversation, which is not `kept`, is for this one turn and ends with it. `schema` is the
+    JSON schema that the answer must meet.
 
     `developer` are instructions that are part of the dialogue, unlike `system`: those that are new with an appending
     request, all of them with a whole history. `before` are messages that an appending request puts between what the

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Generic, NamedTuple, TypeVar
 
 import structlog
 
@@ -23,32 +24,38 @@ log = structlog.get_logger(__name__)
 _GATHER_S = 0.25
 _PAUSE_S = 1.0
 
-Notes = Mapping[str, str]
-"""By turn id: an error code, or nothing."""
+T = TypeVar("T")
+
+
+class Failure(NamedTuple):
+    """Why a turn ended without an answer."""
+
+    code: str
+    message: str
 
 
 class Aftermath:
     """Lives on one event loop. No method waits but `settled`."""
 
     def __init__(self, store: Store, tasks: Tasks) -> None:
-        async def end(notes: Notes) -> None:
-            for turn_id, error_code in notes.items():
-                await store.end(turn_id, error_code=error_code, message="")
+        async def end(notes: Mapping[str, Failure]) -> None:
+            for turn_id, failure in notes.items():
+                await store.end(turn_id, error_code=failure.code, message=failure.message)
 
-        async def deliver(notes: Notes) -> None:
+        async def deliver(notes: Mapping[str, None]) -> None:
             await store.delivered(list(notes))
 
         self._closing = asyncio.Event()
         self._ended = _Backlog("ended", end, tasks, self._closing, gather_s=0.0)
         self._delivered = _Backlog("delivered", deliver, tasks, self._closing, gather_s=_GATHER_S)
 
-    def ended(self, turn_id: str, *, error_code: str) -> None:
+    def ended(self, turn_id: str, *, error_code: str, message: str) -> None:
         """A turn ended without an answer."""
-        self._ended.add(turn_id, error_code)
+        self._ended.add(turn_id, Failure(error_code, message))
 
     def delivered(self, turn_id: str) -> None:
         """An answer reached its client. Written a little later, many at a time."""
-        self._delivered.add(turn_id, "")
+        self._delivered.add(turn_id, None)
 
     def is_delivered(self, turn_id: str) -> bool:
         """Whether an answer is known to have arrived although the store does not say so yet."""
@@ -69,19 +76,22 @@ class Aftermath:
         self._closing.set()
 
 
-class _Backlog:
-    """Writes of one kind that wait. One task writes them all: a full disk is asked once a second, not once a turn."""
+class _Backlog(Generic[T]):
+    """Writes of one kind that wait, by their turns.
+
+    One task writes them all: a full disk is asked once a second, not once a turn.
+    """
 
     def __init__(
         self,
         kind: str,
-        write: Callable[[Notes], Awaitable[None]],
+        write: Callable[[Mapping[str, T]], Awaitable[None]],
         tasks: Tasks,
         closing: asyncio.Event,
         *,
         gather_s: float,
     ) -> None:
-        self.waiting: dict[str, str] = {}
+        self.waiting: dict[str, T] = {}
         self._kind = kind
         self._write = write
         self._tasks = tasks
@@ -89,7 +99,7 @@ class _Backlog:
         self._gather_s = gather_s
         self._writing: asyncio.Task[None] | None = None
 
-    def add(self, turn_id: str, note: str) -> None:
+    def add(self, turn_id: str, note: T) -> None:
         """Write a note as soon as possible."""
         self.waiting[turn_id] = note
         if self._writing is None or self._writing.done():

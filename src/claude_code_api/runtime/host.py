@@ -13,12 +13,14 @@ from claude_code_api.runtime.feed import Feeds
 from claude_code_api.runtime.ports import AgentLauncher
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.storage import Store
+from claude_code_api.runtime.stored import NewResponse
 from claude_code_api.runtime.stream import TurnStream
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.watchdog import Limits
 
 if TYPE_CHECKING:
     from claude_code_api.runtime.actor import Actor
+    from claude_code_api.runtime.needs import Needs
 
 
 class Host(Protocol):
@@ -60,15 +62,25 @@ class RequestMark:
 
 @dataclass
 class Turn:
-    """One turn on its way through an actor. Times are the event loop's, `created_at` is in Unix seconds."""
+    """One turn on its way through an actor. Times are the event loop's, `created_at` is in Unix seconds.
+
+    `response` is there when the answer can be asked for by its id. What the turn `needs` is settled when it is sent.
+    """
 
     input: TurnInput
     mark: RequestMark
     requested_at: float
+    response: NewResponse | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     created_at: float = field(default_factory=time.time)
     stream: TurnStream = field(default_factory=TurnStream)
     start: StartKind = StartKind.LIVE
+    needs: Needs | None = None
     sent_at: float | None = None
     answering: bool = False
     first_token_at: float | None = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the store may know of it."""
+        return self.sent_at is not None or (self.response is not None and self.response.background)

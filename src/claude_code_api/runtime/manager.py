@@ -1,4 +1,4 @@
-"""All conversations: finds or makes the one that a request belongs to, shares out process slots, ends them all.
+"""All conversations: takes their turns, shows and deletes them, shares out process slots, ends them all.
 
 A conversation is registered before anything is started for it, so that any number of first requests at once share one
 process.
@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-import uuid
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 import structlog
 
 from claude_code_api.core import events as ev
-from claude_code_api.core.conversation import lineage
 from claude_code_api.core.events import StopReason
 from claude_code_api.core.identity import Address
 from claude_code_api.core.session import BETWEEN_TURNS, WITH_PROCESS, State
@@ -28,27 +25,25 @@ from claude_code_api.errors import (
 )
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.aftermath import Aftermath
-from claude_code_api.runtime.answers import Answers
 from claude_code_api.runtime.background import Backgrounds
 from claude_code_api.runtime.feed import Feeds, Watch
-from claude_code_api.runtime.host import RequestMark, Turn
+from claude_code_api.runtime.host import RequestMark
+from claude_code_api.runtime.placing import Placing
 from claude_code_api.runtime.ports import AgentLauncher
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import not_found
+from claude_code_api.runtime.registry import Registry
 from claude_code_api.runtime.revisions import Revisions
 from claude_code_api.runtime.slots import Slots
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.storage import Store
-from claude_code_api.runtime.stored import StoredConversation
+from claude_code_api.runtime.stored import NewResponse
 from claude_code_api.runtime.tasks import Tasks
-from claude_code_api.runtime.ticket import Running, Ticket
+from claude_code_api.runtime.ticket import Ticket
 from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored
 from claude_code_api.runtime.watchdog import Limits
 
 log = structlog.get_logger("claude_code_api.session")
-
-_RETRY_S = 600.0
-"""How long an answer that did not arrive waits for its request to come again without an Idempotency-Key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +75,17 @@ class SessionManager:
         self.tasks = Tasks()
         self.feeds = Feeds()
         self.aftermath = Aftermath(store, self.tasks)
-        self._answers = Answers(store, self.tasks, self._note_delivered)
-        self._placed: dict[Address, Running] = {}
-        self._loading: dict[Address, asyncio.Event] = {}
-        self._actors: dict[Address, Actor] = {}
-        self._by_key: dict[str, Actor] = {}
+        self.registry = Registry(self, interactive=settings.interactive, max_waiting=settings.max_queued_turns)
         self.slots = Slots(
             launcher,
-            self._by_key,
+            self.registry.by_key,
             most=settings.max_sessions,
             max_waiting=settings.max_waiting,
             wait_s=settings.slot_wait_s,
         )
-        self._changing: dict[Address, asyncio.Event] = {}
         self.revisions = Revisions(self)
         self.backgrounds = Backgrounds(store, self.tasks, self.aftermath)
+        self._placing = Placing(self, self.registry, self.revisions, by_lineage=settings.lineage)
         self._draining = False
         self._quiet = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -107,143 +98,25 @@ class SessionManager:
     # For requests
 
     async def submit(
-        self, tenant: str, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark
+        self,
+        tenant: str,
+        conversation_id: str | None,
+        turn_input: TurnInput,
+        mark: RequestMark,
+        response: NewResponse | None = None,
     ) -> Ticket:
         """Take a turn for a tenant's conversation, a new one when the id is None or unknown.
 
         A request that came before gets the answer that it had: by its Idempotency-Key, or because that answer is the
-        conversation's last and never reached anybody. Raises ShuttingDown, StoreUnavailable or IdempotencyKeyReused.
+        conversation's last and never reached anybody. With a `response` the answer can be asked for by its id; in the
+        background it is recorded before this returns, and its stream has ended already when it was refused at once.
+        Raises PreviousResponseNotFound, ShuttingDown, StoreUnavailable or IdempotencyKeyReused.
         """
-
-        async def run() -> Running:
-            return await self._place(tenant, conversation_id, turn_input, mark)
-
-        return Ticket(await run()) if mark.idempotency_key is None else await self._answers.once(tenant, mark, run)
-
-    async def _place(
-        self, tenant: str, conversation_id: str | None, turn_input: TurnInput, mark: RequestMark
-    ) -> Running:
-        requested_at = asyncio.get_running_loop().time()
-        actor = await self._actor_for(tenant, conversation_id, turn_input)
-        if conversation_id is not None and mark.idempotency_key is None:
-            if (again := await self._answered_before(actor, mark)) is not None:
-                return again
-            actor = await self._actor_for(tenant, conversation_id, turn_input)
-        turn = Turn(turn_input, mark, requested_at)
-        actor.request(turn)
-        address = actor.record.address
-        running = Running(
-            conversation_id=address.conversation_id,
-            turn_id=turn.id,
-            fingerprint=mark.fingerprint,
-            created_at=turn.created_at,
-            stream=turn.stream,
-            replayed=False,
-            cut=lambda: actor.cut(turn.id),
-            delivered=lambda: self._note_delivered(address, turn.id),
-        )
-        if self._actors.get(address) is actor:
-            self._placed[address] = running
-        if turn_input.apart:
-            turn.stream.on_end(lambda: self._end_apart(address))
-        return running
-
-    def _end_apart(self, address: Address) -> None:
-        """The one turn of a conversation that was made for it is over."""
-
-        async def forget() -> None:
-            with contextlib.suppress(ConversationNotFound):
-                await self.delete(address)
-
-        self.tasks.spawn(forget(), f"forget-{address.conversation_id}")
-
-    async def _answered_before(self, actor: Actor, mark: RequestMark) -> Running | None:
-        """The turn of the same request whose client left: its answer is complete, or about to be stored."""
-        placed = self._placed.get(actor.record.address)
-        left = placed is not None and not placed.readers and not placed.stream.ended
-        if placed is not None and left and placed.fingerprint == mark.fingerprint:
-            return placed
-        unread = actor.record.unread
-        if unread is None or unread.fingerprint != mark.fingerprint or unread.finished_at < time.time() - _RETRY_S:
-            return None
-        if placed is not None and placed.turn_id == unread.turn_id and placed.readers:
-            return None  # its client is still reading: this is another request with the same words
-        try:
-            stored = await self.store.answer(unread.turn_id)
-        finally:
-            self.changed(actor)  # nothing may be under way in it
-        return None if stored is None else self._answers.replay(stored)
-
-    async def _actor_for(self, tenant: str, conversation_id: str | None, turn_input: TurnInput) -> Actor:
-        if conversation_id is None and turn_input.history and self.settings.lineage and not turn_input.apart:
-            held = lineage(turn_input.history)
-            found = await self.store.find(tenant, held, system=turn_input.system or "")
-            if found is not None:
-                actor = await self._find_or_make(Address(tenant, found))
-                record = actor.record
-                if actor.at_rest and (record.lineage or lineage(record.history)) == held:
-                    return actor
-                self.changed(actor)  # somebody else was faster: what it holds or does now is theirs
-        if conversation_id is None:
-            return self._actor_at(Address(tenant, f"conv_{uuid.uuid4().hex}"), None)
-        return await self._find_or_make(Address(tenant, conversation_id))
-
-    def _note_delivered(self, address: Address, turn_id: str) -> None:
-        actor = self._actors.get(address)
-        if actor is not None:
-            actor.record.note_delivered(turn_id)
-        self.aftermath.delivered(turn_id)
-
-    async def _find_or_make(self, address: Address) -> Actor:
-        stored = None
-        while (loading := self._loading.get(address)) is not None:
-            await loading.wait()
-        if address not in self._actors:
-            self._loading[address] = loaded = asyncio.Event()
-            try:
-                stored = await self._load(address)
-            finally:
-                del self._loading[address]
-                loaded.set()
-        return self._actor_at(address, stored)
-
-    def _actor_at(self, address: Address, stored: StoredConversation | None) -> Actor:
-        self.check_open()
-        actor = self._actors.get(address)
-        if actor is None:
-            actor = Actor(
-                address,
-                self,
-                stored,
-                interactive=self.settings.interactive,
-                max_waiting=self.settings.max_queued_turns,
-            )
-            self._actors[address] = self._by_key[actor.key] = actor
-            self.stats.counts["created"] += stored is None
-        return actor
-
-    async def _load(self, address: Address) -> StoredConversation | None:
-        """What is stored. What is read while it changes is stale: neither begins before the other has ended."""
-        while (change := self._changing.get(address)) is not None:
-            await change.wait()
-        stored = await self.store.load(*address)
-        return None if stored is None else self.aftermath.brought_up(stored)
-
-    @contextlib.asynccontextmanager
-    async def change(self, address: Address) -> AsyncIterator[None]:
-        """Change what is stored of a conversation, one at a time. Whoever is about to load it waits."""
-        while (other := self._changing.get(address) or self._loading.get(address)) is not None:
-            await other.wait()
-        self._changing[address] = done = asyncio.Event()
-        try:
-            yield
-        finally:
-            del self._changing[address]
-            done.set()
+        return await self._placing.submit(tenant, conversation_id, turn_input, mark, response)
 
     async def get(self, address: Address) -> SessionView:
         """Describe a conversation. Raises ConversationNotFound or StoreUnavailable."""
-        actor = self._actors.get(address)
+        actor = self.registry.get(address)
         if actor is not None:
             return view_of_actor(actor)
         stored = await self.store.summary(*address)
@@ -263,10 +136,10 @@ class SessionManager:
         stored = await self.store.page(tenant, before=place, limit=limit)
         views = {one.conversation_id: view_of_stored(one) for one in stored}
         last = (stored[-1].created_at, stored[-1].conversation_id) if len(stored) == limit else (0.0, "")
-        for address, actor in self._actors.items():
-            at = (actor.record.created_at, address.conversation_id)
-            if address.tenant == tenant and last <= at and (place is None or at < place):
-                views[address.conversation_id] = view_of_actor(actor)
+        for actor in self.registry.of(tenant):
+            at = (actor.record.created_at, actor.record.conversation_id)
+            if last <= at and (place is None or at < place):
+                views[actor.record.conversation_id] = view_of_actor(actor)
         return sorted(views.values(), key=lambda view: (view.created_at, view.conversation_id), reverse=True)[:limit]
 
     async def hibernate(self, address: Address) -> SessionView:
@@ -274,7 +147,7 @@ class SessionManager:
 
         Raises ConversationNotFound, ConversationInUse during a turn, or StoreUnavailable.
         """
-        actor = self._actors.get(address)
+        actor = self.registry.get(address)
         if actor is not None:
             if actor.state not in BETWEEN_TURNS | {State.STOPPING}:
                 raise ConversationInUse("A turn runs on this conversation; hibernate it between turns.", retry_after=2)
@@ -292,7 +165,7 @@ class SessionManager:
             watch = self.feeds.watch(address, last)  # before it is looked for: a deletion meanwhile is told then
             undo.callback(watch.close)
             view = await self.get(address)
-            actor = self._actors.get(address)
+            actor = self.registry.get(address)
             watch.begin(view.state, None if actor is None else actor.current)
             undo.pop_all()
         return watch
@@ -305,13 +178,13 @@ class SessionManager:
         """
         async with self.change(address):
             stored = await self.store.summary(*address)
-            actor = self._actors.get(address)
+            actor = self.registry.get(address)
             if unless_used_since is not None and (
                 (actor is not None and not actor.at_rest)
                 or (stored is not None and stored.last_used_at >= unless_used_since)
             ):
                 return
-            self._actors.pop(address, None)
+            self.registry.release(address)
             record = actor.record if actor is not None else Record.of(stored) if stored is not None else None
             if record is None:
                 raise not_found(address)
@@ -338,22 +211,29 @@ class SessionManager:
 
     def check_open(self) -> None:
         """Raise ShuttingDown when the server drains."""
-        if self._draining:
-            raise ShuttingDown("The server is shutting down; send the request again.", retry_after=5)
+        self.registry.check_open()
+
+    def change(self, address: Address) -> AbstractAsyncContextManager[None]:
+        """Change what is stored of a conversation, one at a time. Whoever is about to load it waits."""
+        return self.registry.change(address)
 
     def live(self, address: Address) -> Actor | None:
         """The conversation, when it is in memory."""
-        return self._actors.get(address)
+        return self.registry.get(address)
 
     # For /stats
 
     async def census(self) -> dict[str, int]:
-        """How many conversations of all tenants are in each state; those without a process are counted in the store."""
+        """How many conversations of all tenants are in each state; those without a process are counted in the store.
+
+        What is stored nowhere is not counted.
+        """
         stored = await self.store.count()
         counts = dict.fromkeys((state.value for state in State), 0)
-        for actor in self._by_key.values():
+        actors = [actor for actor in self.registry if not actor.in_memory]
+        for actor in actors:
             counts[actor.state.value] += 1
-        counts[State.HIBERNATED] = max(0, stored - sum(actor.kept for actor in self._by_key.values()))
+        counts[State.HIBERNATED] = max(0, stored - sum(actor.kept for actor in actors))
         return counts
 
     # For actors
@@ -380,14 +260,7 @@ class SessionManager:
 
     def _drop(self, actor: Actor) -> None:
         """Nothing is under way: what is kept is in the store; what never had an answer leaves nothing behind."""
-        if self._by_key.get(actor.key) is not actor:
-            return
-        del self._by_key[actor.key]
-        if self._actors.get(actor.record.address) is actor:
-            del self._actors[actor.record.address]
-            self._placed.pop(actor.record.address, None)
-        place = actor.record.place
-        if not actor.kept and place is not None and actor.state is not State.CLOSED:
+        if self.registry.drop(actor) and (place := actor.leftover) is not None:
             self.tasks.spawn(asyncio.to_thread(self.launcher.forget, place), f"forget-{place}")
 
     # Idleness and the end
@@ -395,16 +268,13 @@ class SessionManager:
     def stop_idle(self, seconds: float) -> None:
         """Stop the processes that had nothing to do for so long."""
         oldest = asyncio.get_running_loop().time() - seconds
-        for actor in self._live():
+        for actor in self.registry:
             if actor.state in BETWEEN_TURNS and actor.idle_since <= oldest:
                 actor.post(ev.StopWanted(StopReason.IDLE))
 
     def pids(self) -> list[int]:
         """The live processes of conversations."""
-        return [actor.pid for actor in self._live() if actor.pid is not None]
-
-    def _live(self) -> list[Actor]:
-        return list(self._by_key.values())
+        return [actor.pid for actor in self.registry if actor.pid is not None]
 
     def begin_drain(self) -> None:
         """Take nothing new, answer what waits, stop what idles, let what runs finish within the grace time.
@@ -414,9 +284,10 @@ class SessionManager:
         if not self._draining:
             self._draining = True
             log.info("draining", processes=self.slots.held)
+            self.registry.close()
             self.slots.close()
             self.feeds.close()
-            for actor in self._live():
+            for actor in self.registry:
                 actor.post(ev.Drained())
             self._note_quiet()
             self.tasks.spawn(self._cut_after_grace(), "grace")
@@ -434,7 +305,7 @@ class SessionManager:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.grace_s):
                 await self._quiet.wait()
-        for actor in self._live():
+        for actor in self.registry:
             actor.cut_current(ShuttingDown("The server shut down during the turn.", retry_after=5))
         self.backgrounds.close()
 

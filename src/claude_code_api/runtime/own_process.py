@@ -12,13 +12,17 @@ from collections.abc import Callable
 import structlog
 
 from claude_code_api.core import events as ev
+from claude_code_api.core.conversation import as_answered
+from claude_code_api.core.events import StopReason
 from claude_code_api.core.turn import StartKind, TurnInput
 from claude_code_api.errors import GatewayError
 from claude_code_api.runtime.host import Host
+from claude_code_api.runtime.needs import needs
 from claude_code_api.runtime.ports import Agent, Entry, Launch, Origin
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.refusals import own_error
-from claude_code_api.runtime.standing import Standing, needs
+from claude_code_api.runtime.standing import Standing
+from claude_code_api.runtime.unstored import TurnStore
 
 _log = structlog.get_logger("claude_code_api.session")
 
@@ -26,10 +30,10 @@ _log = structlog.get_logger("claude_code_api.session")
 class OwnProcess:
     """At most one process. `post` takes its events; `committing` is the write that its end has to wait for.
 
-    All methods are synchronous and must be called on the event loop.
+    All methods are synchronous and must be called on the event loop. `store` has the copies of transcripts.
     """
 
-    def __init__(self, record: Record, host: Host, post: Callable[[ev.Event], None]) -> None:
+    def __init__(self, record: Record, host: Host, store: TurnStore, post: Callable[[ev.Event], None]) -> None:
         self.agent: Agent | None = None
         self.standing: Standing | None = None
         self.start_error: GatewayError | None = None
@@ -37,6 +41,7 @@ class OwnProcess:
         self.released = asyncio.Event()
         self._record = record
         self._host = host
+        self._store = store
         self._post = post
         self._starting: asyncio.Task[Agent] | None = None
         self._epoch = 0
@@ -54,24 +59,24 @@ class OwnProcess:
         standing = self.standing
         if standing is None or self.agent is None or not self.agent.alive:
             return False
-        fits = standing.fits(*needs(self._record, asked), asked.new, parked=parked)
+        needed = needs(self._record, asked)
+        fits = standing.fits(needed.profile, needed.context, needed.sent(asked.new.content), parked=parked)
         return fits and self.agent.takes(asked.options)
 
     def start(self, epoch: int, asked: TurnInput, *, resumable: bool) -> None:
         """Start one for a turn; answered with ProcessReady or StartFailed."""
-        profile, history = needs(self._record, asked)
-        self.standing = Standing(profile, history)
-        own_history = history is self._record.history
-        if not resumable:
+        needed = needs(self._record, asked)
+        self.standing = Standing(needed.profile, needed.context)
+        if not resumable or self._record.place is None:
             self._kind = StartKind.COLD
         else:
-            self._kind = StartKind.RESUMED if own_history and not self._record.is_copy else StartKind.FORKED
+            self._kind = StartKind.RESUMED if needed.is_bound and not self._record.is_copy else StartKind.FORKED
         launch = Launch(
             self._record.place,
-            profile,
+            needed.profile,
             asked.options,
-            self._record.binding if own_history else None,
-            tuple(history),
+            self._record.binding if needed.is_bound else None,
+            tuple(needed.context),
             self._recall,
         )
         self._epoch, self._unwanted = epoch, False
@@ -86,11 +91,17 @@ class OwnProcess:
         agent, standing = self.agent, self.standing
         if agent is None or standing is None or not agent.alive:
             return False
-        back = standing.way_back_before(turn, len(self._record.history))
-        if back is None or not await agent.rewind(back, standing.taken_back):
-            return False
-        self._record.history = standing.context
-        return True
+        back = standing.way_back_before(turn, len(as_answered(self._record.history)))
+        return back is not None and await agent.rewind(back, standing.taken_back)
+
+    def stop_for(self, reason: StopReason, *, parked: bool) -> None:
+        """Stop it, or its start, and say why. A parked one would wait for its calls: it is not asked to write."""
+        name = _COUNTED.get(reason)
+        if name is not None:
+            self._host.stats.counts[name] += 1
+        self.tell(f"session_{name or 'stopping'}", reason=reason.value)
+        useless = reason in {StopReason.DELETED, StopReason.DIRTY, StopReason.REWOUND}
+        self.stop(flush=not useless and not parked)
 
     def stop(self, *, flush: bool) -> None:
         """Stop it, or its start; answered with ProcessExited or StartFailed."""
@@ -135,7 +146,7 @@ class OwnProcess:
 
     async def _recall(self) -> list[Entry]:
         binding = self._record.binding
-        return [] if binding is None else await self._host.store.transcript(self._record.key, binding.cli_session_id)
+        return [] if binding is None else await self._store.transcript(self._record.key, binding.cli_session_id)
 
     def _started(self, task: asyncio.Task[Agent]) -> None:
         self._starting, epoch = None, self._epoch
@@ -173,3 +184,11 @@ class OwnProcess:
             await asyncio.wait({self.committing})  # a complete answer is kept, whatever becomes of its process
         self.tell("process_exited", pid=agent.pid, stderr=stderr[-300:] or None)
         self._post(ev.ProcessExited(epoch))
+
+
+_COUNTED = {
+    StopReason.IDLE: "culled",
+    StopReason.EVICTED: "evicted",
+    StopReason.MEMORY: "too_large",
+    StopReason.HIBERNATED: "hibernated",
+}

@@ -6,22 +6,34 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.identity import Address
 from claude_code_api.core.profiles import CHAT, DEFAULT
 from claude_code_api.core.turn import Message, TurnCompleted, Usage
 from claude_code_api.runtime.host import Turn
-from claude_code_api.runtime.ports import Agent, Binding, Profile
-from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, StoredConversation, Unread
+from claude_code_api.runtime.ports import Agent, Binding
+from claude_code_api.runtime.stored import (
+    AcceptedResponse,
+    BeganTurn,
+    CompletedTurn,
+    NewResponse,
+    StoredConversation,
+    Unread,
+)
+
+if TYPE_CHECKING:
+    from claude_code_api.runtime.needs import Needs
 
 
 @dataclass
 class Record:
     """A conversation's durable side. `key` is its internal id, never used again; `cost_usd` counts cut turns too.
 
-    `is_stored`: the store keeps it. `is_copy`: its history was copied, and no turn has gone on from it yet. `lineage`
-    is known from its first turn in this server on, until it goes back.
+    `system` is the prompt without `developer`, the instructions of its dialogue. `head` is the turn that it goes on
+    from. `is_stored`: the store keeps it; `is_placed`: the store knows its place. `is_copy`: its history was copied,
+    and no turn has gone on from it yet. `lineage` is known from its first turn in this server on, until it goes back.
     """
 
     tenant: str
@@ -31,6 +43,8 @@ class Record:
     binding: Binding | None = None
     history: list[Message] = field(default_factory=list)
     system: str = ""
+    developer: tuple[str, ...] = ()
+    head: str | None = None
     model: str = ""
     profile: str = DEFAULT
     turns: int = 0
@@ -41,6 +55,7 @@ class Record:
     last_used_at: float = field(default_factory=time.time)
     unread: Unread | None = None
     is_stored: bool = False
+    is_placed: bool = False
     is_copy: bool = False
     lineage: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -56,6 +71,8 @@ class Record:
             binding=stored.binding,
             history=list(stored.history),
             system=stored.system,
+            developer=stored.developer,
+            head=stored.head,
             model=stored.model,
             profile=stored.profile,
             turns=stored.turns,
@@ -67,7 +84,8 @@ class Record:
             metadata=stored.metadata,
             unread=stored.unread,
             is_stored=True,
-            is_copy=stored.epoch == 0 and stored.binding is None,
+            is_placed=bool(stored.place),
+            is_copy=stored.epoch == 0 and stored.binding is None and bool(stored.place),
         )
 
     @property
@@ -80,8 +98,20 @@ class Record:
         if self.unread is not None and self.unread.turn_id == turn_id:
             self.unread = None
 
-    def began(self, turn: Turn, agent: Agent, *, epoch: int, context: list[Message]) -> BeganTurn:
-        """What to store before the turn is sent. A `context` that is not the history replaces it."""
+    def accepted(self, turn: Turn, response: NewResponse) -> AcceptedResponse:
+        """What to store before a response in the background is acknowledged."""
+        return AcceptedResponse(
+            tenant=self.tenant,
+            key=self.key,
+            conversation_id=self.conversation_id,
+            conversation_created_at=self.created_at,
+            turn_id=turn.id,
+            created_at=turn.created_at,
+            response=response,
+        )
+
+    def began(self, turn: Turn, needed: Needs, agent: Agent, *, epoch: int) -> BeganTurn:
+        """What to store before the turn is sent."""
         return BeganTurn(
             tenant=self.tenant,
             key=self.key,
@@ -97,22 +127,19 @@ class Record:
             start=turn.start.value,
             model=turn.input.model,
             input=turn.input.new,
-            base=None if context is self.history else tuple(context),
+            base=tuple(needed.history) if needed.replaces else None,
             created_at=turn.created_at,
+            developer=needed.developer if needed.replaces else needed.added,
+            response=turn.response,
         )
 
     def completed(
-        self,
-        turn: Turn,
-        event: TurnCompleted,
-        agent: Agent,
-        *,
-        epoch: int,
-        profile: Profile,
-        is_fork: bool,
-        history: list[Message],
+        self, turn: Turn, needed: Needs, event: TurnCompleted, agent: Agent, *, epoch: int, history: list[Message]
     ) -> CompletedTurn:
         """What to store before the client is told that its answer is complete. `history` is what there is after it."""
+        profile = needed.profile
+        # An answer without a message leaves its turn unanswered: it is sent again with the next one.
+        is_bound = event.leaf is not None and bool(event.messages)
         return CompletedTurn(
             key=self.key,
             place=agent.place,
@@ -122,14 +149,15 @@ class Record:
             stop_reason=event.stop_reason,
             model=event.model or profile.model,
             profile=profile.name,
-            system=profile.system,
+            system=needed.system,
             usage=event.usage,
             cost_usd=self.cost_usd - self.cost_stored,
-            binding=Binding(agent.cli_session_id, event.leaf) if event.leaf else None,
-            is_new_session=self._leaves_a_session(agent, is_bound=event.leaf is not None),
-            is_fork=is_fork,
+            binding=Binding(agent.cli_session_id, event.leaf) if event.leaf and is_bound else None,
+            is_new_session=self._leaves_a_session(agent, is_bound=is_bound),
+            is_fork=needed.replaces,
             lineage=None if turn.input.named or profile.name != CHAT else lineage(history),
             entries=agent.entries,
+            has_response=turn.response is not None,
         )
 
     def _leaves_a_session(self, agent: Agent, *, is_bound: bool) -> bool:
@@ -138,9 +166,10 @@ class Record:
             return self.is_stored and is_bound
         return self.binding.cli_session_id != agent.cli_session_id
 
-    def apply(self, done: CompletedTurn, turn: Turn, history: list[Message]) -> None:
+    def apply(self, done: CompletedTurn, turn: Turn, needed: Needs, history: list[Message]) -> None:
         """The turn is stored: the conversation goes on from here."""
-        self.history, self.system, self.binding = history, done.system, done.binding
+        self.history, self.system, self.developer = history, done.system, needed.developer
+        self.binding, self.head = done.binding, turn.id
         self.model, self.profile = done.model, done.profile
         self.lineage = done.lineage
         self.turns += 1
@@ -153,4 +182,5 @@ class Record:
     def renewed(self, left: StoredConversation) -> None:
         """Turns were taken back in the store, or what it holds was changed there: this is what is left."""
         self.history, self.binding, self.unread = list(left.history), left.binding, left.unread
+        self.developer, self.head = left.developer, left.head
         self.turns, self.last_used_at, self.lineage = left.turns, left.last_used_at, None

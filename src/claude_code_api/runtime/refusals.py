@@ -11,6 +11,7 @@ from claude_code_api.errors import (
     ConversationNotFound,
     GatewayError,
     InvalidRequest,
+    PreviousResponseNotFound,
     ProcessDied,
     ShuttingDown,
     StartFailed,
@@ -51,6 +52,15 @@ def refusal_error(why: Refusal) -> GatewayError:
 def not_found(address: Address) -> ConversationNotFound:
     """What a client is told who asks for a conversation that is not there."""
     return ConversationNotFound(f"There is no conversation {address.conversation_id!r}.", param="conversation_id")
+
+
+def no_previous() -> PreviousResponseNotFound:
+    """What a client is told who goes on from a response that cannot be gone on from."""
+    return PreviousResponseNotFound(
+        "There is no such response to go on from: it was deleted, taken back, never answered, or not stored and its "
+        "process is gone.",
+        param="previous_response_id",
+    )
 
 
 def too_few(turns: int) -> GatewayError:

@@ -18,8 +18,17 @@ from claude_code_api.core.identity import Address
 from claude_code_api.errors import ConversationExists, ConversationInUse, InvalidRequest
 from claude_code_api.runtime.between_turns import between_turns, edit_stored
 from claude_code_api.runtime.edits import Edit, adding, amending
-from claude_code_api.runtime.refusals import not_found, too_few
-from claude_code_api.runtime.stored import Addition, Change, Fork, ForkResult, NewConversation, StoredTurns
+from claude_code_api.runtime.refusals import no_previous, not_found, too_few
+from claude_code_api.runtime.registry import new_id
+from claude_code_api.runtime.stored import (
+    Addition,
+    Change,
+    Fork,
+    ForkResult,
+    NewConversation,
+    StoredConversation,
+    StoredTurns,
+)
 from claude_code_api.runtime.views import SessionView, view_of_actor, view_of_stored
 
 if TYPE_CHECKING:
@@ -92,7 +101,7 @@ class Revisions:
         id is taken, InvalidRequest when there are fewer turns, or StoreUnavailable.
         """
         self._manager.check_open()
-        made = Address(address.tenant, conversation_id or f"conv_{uuid.uuid4().hex}")
+        made = Address(address.tenant, conversation_id or new_id())
         return await self._to_the_end(self._fork(address, made, turns))
 
     async def _fork(self, address: Address, made: Address, turns: int | None) -> SessionView:
@@ -101,24 +110,46 @@ class Revisions:
             raise ConversationInUse("Its first turn is not completed: there is nothing to fork yet.", retry_after=2)
         if source is None:
             raise not_found(address)
-        if made == address:
-            raise _exists(made)
-        async with self._manager.change(made):
-            if self._manager.live(made) is not None:
-                raise _exists(made)
-            key, place = uuid.uuid4().hex, uuid.uuid4().hex[:16]
-            fork = Fork(source.key, turns, key, made.conversation_id, place, time.time())
-            result = await self._manager.store.fork(fork)
-        match result:
+        match await self._copy(source, made, turns=turns):
             case ForkResult.NO_SOURCE:
                 raise not_found(address)
             case ForkResult.ID_TAKEN:
                 raise _exists(made)
             case ForkResult.TOO_FEW_TURNS:
                 raise too_few(turns or 0)
-        self._manager.stats.counts["forked"] += 1
-        log.info("session_forked", **address._asdict(), into=made.conversation_id)
         return await self._manager.get(made)
+
+    async def branch(self, address: Address, turn_id: str) -> Address:
+        """Make another conversation of what this one held when a turn was completed, whatever became of it since.
+
+        Raises PreviousResponseNotFound, ShuttingDown or StoreUnavailable.
+        """
+        self._manager.check_open()
+        made = Address(address.tenant, new_id())
+        return await self._to_the_end(self._branch(address, made, turn_id))
+
+    async def _branch(self, address: Address, made: Address, turn_id: str) -> Address:
+        source = await self._manager.store.summary(*address)
+        if source is None or await self._copy(source, made, until=turn_id) is not ForkResult.DONE:
+            raise no_previous()
+        return made
+
+    async def _copy(
+        self, source: StoredConversation, made: Address, *, turns: int | None = None, until: str | None = None
+    ) -> ForkResult:
+        """Make `made` of what another conversation holds, or held."""
+        async with self._manager.change(made):
+            if self._manager.live(made) is not None:
+                return ForkResult.ID_TAKEN
+            key, place = uuid.uuid4().hex, uuid.uuid4().hex[:16]
+            fork = Fork(source.key, turns, key, made.conversation_id, place, time.time(), until)
+            result = await self._manager.store.fork(fork)
+        if result is ForkResult.DONE:
+            self._manager.stats.counts["forked"] += 1
+            log.info(
+                "session_forked", **Address(made.tenant, source.conversation_id)._asdict(), into=made.conversation_id
+            )
+        return result
 
     async def turns(
         self, address: Address, *, after: str | None, limit: int, newest_first: bool = False
@@ -163,7 +194,7 @@ class Revisions:
         Raises ConversationExists when the id is taken, ShuttingDown or StoreUnavailable.
         """
         self._manager.check_open()
-        made = Address(tenant, conversation_id or f"conv_{uuid.uuid4().hex}")
+        made = Address(tenant, conversation_id or new_id())
         return await self._to_the_end(self._make(made, metadata, additions))
 
     async def _make(self, made: Address, metadata: Mapping[str, str], additions: Sequence[Addition]) -> SessionView:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from claude_code_api.core.conversation import as_seen, open_calls, same_beginning, same_history
-from claude_code_api.core.profiles import AGENT
-from claude_code_api.core.turn import Block, Message, TurnInput
-from claude_code_api.errors import InvalidRequest
+from claude_code_api.core.conversation import open_calls, same_beginning
+from claude_code_api.core.turn import Block, Message
 from claude_code_api.runtime.ports import Profile
-from claude_code_api.runtime.record import Record
 
 _MOST_REWOUND = 50
 
@@ -27,12 +23,12 @@ class Standing:
     context: list[Message]
     marks: list[tuple[str, int]] = field(default_factory=list)
 
-    def fits(self, profile: Profile, history: list[Message], new: Message, *, parked: bool) -> bool:
-        """Whether a turn can go on from here; while calls are open only their results can."""
+    def fits(self, profile: Profile, history: list[Message], content: tuple[Block, ...], *, parked: bool) -> bool:
+        """Whether a message of this content can be sent here; while calls are open only their results can."""
         if profile != self.profile:
             return False
         back = self.way_back(history)
-        return back is not None and (not parked or (not back and only_results(new.content)))
+        return back is not None and (not parked or (not back and only_results(content)))
 
     def way_back(self, history: list[Message]) -> list[str] | None:
         """The turns to take back, the newest first, so that the context is this history; None when that is no way."""
@@ -76,44 +72,6 @@ class Standing:
             self.marks.append((turn, len(self.context)))
 
 
-def needs(record: Record, asked: TurnInput) -> tuple[Profile, list[Message]]:
-    """The profile and the context that a turn needs; the conversation's own history when it is as good."""
-    system = record.system if asked.system is None else asked.system
-    schema = None if asked.schema is None else json.dumps(asked.schema, separators=(",", ":"))
-    profile = Profile(asked.model, system, asked.profile, schema)
-    if asked.profile != record.profile == AGENT:
-        # The calls of an agent's own tools mean nothing where there are no such tools: it goes on from what was shown.
-        return profile, as_seen(record.history) if asked.history is None else list(asked.history)
-    history = asked.history
-    if history is None or same_history(record.history, history):
-        return profile, record.history
-    return profile, list(history)
-
-
-def content_of(new: Message, history: list[Message]) -> tuple[Block, ...]:
-    """What to send after this history. Calls that the client passes over are told to the model as not run.
-
-    Raises InvalidRequest when there are results, and they are not those of the open calls.
-    """
-    calls = open_calls(history)
-    given = [block["tool_use_id"] for block in new.content if block["type"] == "tool_result"]
-    if unknown := [call for call in given if call not in calls]:
-        waiting = f"Waiting are: {', '.join(calls)}." if calls else "No call waits for a result."
-        raise InvalidRequest(
-            f"No tool call {', '.join(unknown)} waits for a result: this conversation's last answer made none, or it "
-            f"has its result already. {waiting}",
-            param="messages",
-        )
-    missing = [call for call in calls if call not in given]
-    if given and missing:
-        raise InvalidRequest(
-            "Send the results of all tool calls of an answer in one request. There was none for: "
-            f"{', '.join(missing)}.",
-            param="messages",
-        )
-    return (*(_not_run(call) for call in missing), *new.content)
-
-
 def only_results(content: tuple[Block, ...]) -> bool:
     """Whether a message holds nothing but results of tools, and these nothing but text.
 
@@ -124,8 +82,3 @@ def only_results(content: tuple[Block, ...]) -> bool:
 
 def _is_text(content: str | Sequence[Block]) -> bool:
     return isinstance(content, str) or all(part["type"] == "text" for part in content)
-
-
-def _not_run(call: str) -> Block:
-    said = [{"type": "text", "text": "The tool was not run: the user went on without it."}]
-    return {"type": "tool_result", "tool_use_id": call, "content": said, "is_error": True}

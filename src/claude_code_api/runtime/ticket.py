@@ -54,6 +54,11 @@ class Ticket:
         """Whether the answer had been given before."""
         return self._running.replayed
 
+    @property
+    def ended(self) -> bool:
+        """Whether the turn is over, however it ended."""
+        return self._running.stream.ended
+
     def events(self) -> Reading:
         """The turn's events from the first one on, up to TurnCompleted or TurnFailed."""
         return self._running.stream.read()

@@ -389,4 +389,4 @@ def test_an_agents_turn_has_no_limits_and_that_is_said() -> None:
 def test_a_question_beside_a_conversation_takes_no_agent() -> None:
     request = ChatRequest.model_validate({"messages": [HI], "model": "agent/opus"})
     turn = parse(request, models=MODELS, side_requests=("Hi",)).turn
-    assert (turn.apart, turn.profile, turn.model) == (True, "chat", "opus")
+    assert (turn.apart, turn.kept, turn.profile, turn.model) == (True, False, "chat", "opus")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from claude_code_api.core.conversation import as_seen, lineage, open_calls, same_history
+from claude_code_api.core.conversation import as_answered, as_seen, lineage, open_calls, same_history
 from claude_code_api.core.turn import Message
 
 
@@ -211,6 +211,33 @@ def test_the_agents_own_calls_are_never_open() -> None:
 
 def test_calls_of_earlier_turns_are_not_looked_at() -> None:
     assert open_calls([user("Hi"), assistant(call("old")), user("Never mind"), assistant("Well.")]) == ()
+
+
+# What nobody has answered
+
+
+def test_a_history_that_ends_with_an_answer_is_answered() -> None:
+    for history in ([], HELD, ROUND, ROUND[:2]):
+        assert as_answered(history) is history
+
+
+def test_the_users_messages_at_the_end_are_not_answered() -> None:
+    assert as_answered([*HELD, user("And?"), user(), user("Well?")]) == HELD
+    assert as_answered([user("Hello")]) == []
+    assert as_answered([*HELD[:2], user("Bye"), *HELD[2:]]) == [*HELD[:2], user("Bye"), *HELD[2:]]
+
+
+def test_results_belong_to_the_answer_that_called() -> None:
+    assert as_answered(ROUND[:3]) == ROUND[:3]
+    assert as_answered([*ROUND[:3], user("Hurry.")]) == ROUND[:3]
+    assert as_answered([*ROUND[:2], user("Hurry.")]) == ROUND[:2]
+
+
+def test_what_the_agents_side_said_belongs_to_its_answer() -> None:
+    said = Message("user", ({"type": "text", "text": "It was cut short.", "internal": True},))
+    history = [*HELD, said]
+    assert as_answered(history) is history
+    assert as_answered([*history, user("And?")]) == history
 
 
 # Images and documents

@@ -105,6 +105,12 @@ def test_a_conversation_hibernates_once_it_has_a_turn_to_come_back_to() -> None:
     assert play(session, ev.TurnRequested("two")) == [ev.AcquireSlot()]
 
 
+def test_a_conversation_that_nobody_keeps_has_nothing_to_come_back_to() -> None:
+    session = busy(Session(kept=False))
+    play(session, ev.TurnFinished(1), ev.StopWanted(StopReason.IDLE), ev.ProcessExited(1))
+    assert (session.state, session.resumable) == (State.NEW, False)
+
+
 def test_without_a_slot_in_time_everyone_who_waits_is_told_so() -> None:
     session = Session()
     play(session, ev.TurnRequested("one"), ev.TurnRequested("two"))

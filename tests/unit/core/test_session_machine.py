@@ -184,6 +184,14 @@ class SharedPool(RuleBasedStateMachine):
         assert not idle or pool.waiting <= len(leaving)
 
     @invariant()
+    def what_is_not_kept_is_forgotten_with_its_process(self) -> None:
+        for one in self.world.everyone:
+            if not one.session.kept:
+                assert one.state is not State.HIBERNATED
+                assert not one.session.resumable
+                assert one.state is not State.NEW or one.key not in self.world.by_key
+
+    @invariant()
     def who_is_parked_has_nobody_waiting_for_it(self) -> None:
         for one in self.world.everyone:
             if one.state is State.PARKED:

@@ -40,23 +40,27 @@ class Process:
 
 @dataclass(frozen=True)
 class Settings:
-    """The numbers that a world goes by."""
+    """The numbers that a world goes by; `unkept` are the names of conversations that end with their process."""
 
     size: int = 2
     max_waiting: int = 4
     max_queued_turns: int = 2
     interactive: bool = True
+    unkept: str = "d"
 
 
 class Conversation:
     """What an actor is: one session, its mailbox, its turns and its process."""
 
-    def __init__(self, key: str, name: str, world: World) -> None:
+    def __init__(self, key: str, name: str, world: World, *, kept: bool) -> None:
         self.key = key
         self.name = name
         self.world = world
         self.session = Session(
-            fits=self._fits, interactive=world.settings.interactive, max_waiting=world.settings.max_queued_turns
+            fits=self._fits,
+            interactive=world.settings.interactive,
+            max_waiting=world.settings.max_queued_turns,
+            kept=kept,
         )
         self.process: Process | None = None
         self.undoing: list[tuple[str, int]] = []
@@ -271,7 +275,8 @@ class World:
         """A client sends a turn, or the results of calls; its id is returned."""
         conversation = self.open.get(name)
         if conversation is None:
-            conversation = Conversation(f"{name}{len(self.everyone)}", name, self)
+            key = f"{name}{len(self.everyone)}"
+            conversation = Conversation(key, name, self, kept=name not in self.settings.unkept)
             self.open[name] = self.by_key[conversation.key] = conversation
             self.everyone.append(conversation)
         return self.request(conversation, profile, results=results)

@@ -19,13 +19,17 @@ from claude_code_api.runtime.feed import Feeds
 from claude_code_api.runtime.host import Host, RequestMark, Turn
 from claude_code_api.runtime.ports import Emit, Entry, Launch, Origin
 from claude_code_api.runtime.stats import Stats
-from claude_code_api.runtime.stored import BeganTurn, CompletedTurn
+from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, NewResponse, StoredConversation
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.watchdog import Limits
 
 
 def text(said: str) -> Block:
     return {"type": "text", "text": said}
+
+
+def user(*blocks: Block | str) -> Message:
+    return Message("user", tuple(text(block) if isinstance(block, str) else block for block in blocks))
 
 
 def result(identity: str) -> Block:
@@ -61,6 +65,10 @@ class FakeAgent:
         assert self._emit is not None
         self._emit(TurnCompleted(stop_reason, "sonnet", Usage(), "leaf", (Message("assistant", blocks),)))
 
+    def answer_nothing(self) -> None:
+        assert self._emit is not None
+        self._emit(TurnCompleted("end_turn", "sonnet", Usage(), "leaf"))
+
     async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
         for turn in turns:
             assert self.context.pop() == turn
@@ -83,13 +91,16 @@ class FakeAgent:
 
 
 class FakeHost:
-    """Has a slot for everybody, starts processes at once, and stores nothing; `full` refuses to begin a turn."""
+    """Has a slot for everybody, starts processes at once, and notes what is stored; `full` refuses to begin a turn."""
 
     def __init__(self) -> None:
         self.agents: list[FakeAgent] = []
         self.launched: list[Launch] = []
         self.full = False
         self.ends: list[str] = []
+        self.began: list[BeganTurn] = []
+        self.completed: list[CompletedTurn] = []
+        self.room = True
         self.limits = Limits(60, 60, 60)
         self.stats = Stats()
         self.tasks = Tasks()
@@ -104,15 +115,17 @@ class FakeHost:
     async def begin(self, began: BeganTurn) -> None:
         if self.full:
             raise StoreUnavailable("The store is full.")
+        self.began.append(began)
 
     async def complete(self, completed: CompletedTurn) -> bool:
+        self.completed.append(completed)
         return True
 
-    def ended(self, turn_id: str, *, error_code: str) -> None:
+    def ended(self, turn_id: str, *, error_code: str, message: str) -> None:
         self.ends.append(error_code)
 
     def acquire(self, actor: Actor) -> None:
-        actor.post(ev.SlotGranted())
+        actor.post(ev.SlotGranted() if self.room else ev.WaitExpired())
 
     def cancel_acquire(self, actor: Actor) -> None:
         pass
@@ -127,10 +140,15 @@ class FakeHost:
 class World:
     """One actor, and who talks to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, stored: StoredConversation | None = None, *, in_memory: bool = False) -> None:
         self.host = FakeHost()
         self.actor = Actor(
-            Address("default", "conversation"), cast(Host, self.host), None, interactive=True, max_waiting=8
+            Address("default", "conversation"),
+            cast(Host, self.host),
+            stored,
+            interactive=True,
+            max_waiting=8,
+            in_memory=in_memory,
         )
 
     @property
@@ -141,18 +159,25 @@ class World:
         for _ in range(20):
             await asyncio.sleep(0)
 
-    async def ask(self, *blocks: Block | str, history: Sequence[Message] | None = None) -> Turn:
-        content = tuple(text(block) if isinstance(block, str) else block for block in blocks)
+    async def ask(
+        self,
+        *blocks: Block | str,
+        history: Sequence[Message] | None = None,
+        response: NewResponse | None = None,
+        **more: Any,
+    ) -> Turn:
         sent = None if history is None else tuple(history)
-        asked = TurnInput(Message("user", content), "sonnet", history=sent)
-        turn = Turn(asked, RequestMark("request", "fingerprint"), asyncio.get_running_loop().time())
+        asked = TurnInput(user(*blocks), "sonnet", history=sent, **more)
+        turn = Turn(asked, RequestMark("request", "fingerprint"), asyncio.get_running_loop().time(), response)
         self.actor.request(turn)
         await self.settle()
         return turn
 
-    async def talk(self, *blocks: Block | str, answer: Sequence[Block] = (), stop_reason: str = "end_turn") -> Turn:
+    async def talk(
+        self, *blocks: Block | str, answer: Sequence[Block] = (), stop_reason: str = "end_turn", **more: Any
+    ) -> Turn:
         """A whole turn."""
-        turn = await self.ask(*blocks)
+        turn = await self.ask(*blocks, **more)
         self.agent.answer(*(answer or [text("Yes.")]), stop_reason=stop_reason)
         await self.settle()
         return turn
@@ -196,6 +221,17 @@ async def test_anything_else_goes_to_a_new_process_with_the_calls_as_not_run(wor
     (not_run, said) = world.agent.sent[0]
     assert (not_run["tool_use_id"], not_run["is_error"], said) == ("a", True, text("Never mind."))
     assert world.host.launched[1].history[-1].content == (CALL,)
+
+
+async def test_after_a_defect_the_next_turn_gets_another_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.talk("One")
+    with monkeypatch.context() as broken:
+        broken.setattr(world.agent, "takes", None)
+        turn = await world.ask("Two")
+    assert (await failure(turn)).code == "internal_error"
+    await world.settle()
+    await world.talk("Two again")
+    assert (len(world.host.agents), len(world.actor.record.history)) == (2, 4)
 
 
 async def test_an_idle_process_may_write_what_it_has_and_a_parked_one_would_wait_for_ever(world: World) -> None:

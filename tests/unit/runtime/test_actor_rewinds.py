@@ -15,11 +15,14 @@ from claude_code_api.core.turn import Usage
 from claude_code_api.errors import ConversationDeleted, InvalidRequest, StoreUnavailable, TurnCancelled
 from claude_code_api.runtime.ports import Binding
 from claude_code_api.runtime.stored import BeganTurn, Rewound, StoredConversation
-from tests.unit.runtime.test_actor import CALL, World, failure, result, text
+from tests.unit.runtime.test_actor import CALL, World, failure, result, text, user
 
 
 class RewindingWorld(World):
-    """Its store holds two messages a turn; it takes turns back when `let` is set, unless there is an `error`."""
+    """Its store holds two messages a turn; it takes turns back when `let` is set, unless there is an `error`.
+
+    Before the turns that are taken back, messages were `added` without a turn.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,6 +30,7 @@ class RewindingWorld(World):
         self.let.set()
         self.error: Exception | None = None
         self.turns: list[str] = []
+        self.added = 0
         host = cast(Any, self.host)
         host.rewind = self._rewind
         host.brought_up = lambda stored: stored
@@ -56,7 +60,7 @@ class RewindingWorld(World):
             created_at=record.created_at,
             last_used_at=2.0,
             epoch=epoch,
-            history=tuple(replace(message) for message in record.history[: 2 * len(self.turns)]),
+            history=tuple(replace(message) for message in record.history[: 2 * len(self.turns) + self.added]),
             unread=None,
         )
         return Rewound(left, first)
@@ -99,6 +103,19 @@ async def test_the_process_goes_back_in_place(world: RewindingWorld) -> None:
     assert [turn.base for turn in begun] == [None], "it goes on from the history, and replaces none"
     assert len(world.host.agents) == 1
     assert (record.turns, len(record.history), record.binding) == (2, 4, Binding("session", "leaf"))
+
+
+async def test_the_process_goes_back_to_what_was_answered(world: RewindingWorld) -> None:
+    await world.turn("one")
+    record, world.added = world.actor.record, 1
+    record.history = [*record.history, user("Wait.")]
+    await world.turn("two")
+    await world.rewind(1)
+    assert (world.actor.state, len(world.agent.context)) == (State.IDLE, 1)
+    assert [message.text() for message in record.history] == ["one", "Yes.", "Wait."]
+    await world.turn("on")
+    assert len(world.host.agents) == 1
+    assert world.agent.sent[-1] == user("Wait.", "on").content
 
 
 async def test_a_process_that_refuses_to_go_back_is_stopped(

@@ -105,7 +105,7 @@ class World:
     def _cut(self) -> None:
         self.cuts += 1
         if not self.stream.ended:
-            self.aftermath.ended("turn", error_code="turn_cancelled")
+            self.aftermath.ended("turn", error_code="turn_cancelled", message="Cut.")
             self.say("response.failed")
             self.end(CUT)
 

@@ -17,9 +17,11 @@ from claude_code_api.runtime.ports import Binding, Emit, Entry, Launch, Origin, 
 from claude_code_api.runtime.record import Record
 from claude_code_api.runtime.stats import Stats
 from claude_code_api.runtime.tasks import Tasks
+from claude_code_api.runtime.unstored import Unstored
 
 HELLO = Message("user", ({"type": "text", "text": "Hello"},))
 HISTORY = (HELLO, Message("assistant", ({"type": "text", "text": "Hi."},)))
+EDITED = (HELLO, Message("assistant", ({"type": "text", "text": "Ho."},)))
 
 
 def asked(model: str = "sonnet", **more: Any) -> TurnInput:
@@ -93,7 +95,7 @@ class World:
         self.host = FakeHost(**host)
         self.events: list[ev.Event] = []
         self.record = Record("default", "conversation")
-        self.process = OwnProcess(self.record, cast(Host, self.host), self.events.append)
+        self.process = OwnProcess(self.record, cast(Host, self.host), Unstored(), self.events.append)
 
     def start(self, epoch: int = 1, asked: TurnInput = asked(), *, resumable: bool = False) -> None:
         self.process.start(epoch, asked, resumable=resumable)
@@ -145,13 +147,13 @@ async def test_a_process_is_started_for_the_turn_as_it_is() -> None:
     assert (launch.place, launch.binding, launch.history) == (None, None, ())
 
 
-@pytest.mark.parametrize(("sent", "resumed"), [(None, True), (HISTORY, True), (HISTORY[:1], False), ((), False)])
+@pytest.mark.parametrize(("sent", "resumed"), [(None, True), (HISTORY, True), (EDITED, False), ((), False)])
 async def test_a_conversation_is_resumed_for_its_own_history_and_forked_for_another(
     sent: tuple[Message, ...] | None, resumed: bool
 ) -> None:
     world = World()
     binding = Binding("session", "leaf")
-    world.record.history, world.record.binding = list(HISTORY), binding
+    world.record.history, world.record.binding, world.record.place = list(HISTORY), binding, "place"
     world.host.let.set()
     world.start(asked=asked(history=sent), resumable=True)
     await world.settled()
@@ -159,6 +161,35 @@ async def test_a_conversation_is_resumed_for_its_own_history_and_forked_for_anot
     assert launch.binding == (binding if resumed else None)
     assert launch.history == (HISTORY if resumed else sent)
     assert world.process.take_kind(StartKind.LIVE) is (StartKind.RESUMED if resumed else StartKind.FORKED)
+
+
+async def test_what_nobody_has_answered_is_no_part_of_what_a_process_starts_with() -> None:
+    world = World()
+    binding = Binding("session", "leaf")
+    world.record.history, world.record.binding, world.record.place = [*HISTORY, HELLO], binding, "place"
+    world.host.let.set()
+    world.start(asked=asked(), resumable=True)
+    await world.settled()
+    (launch,) = world.host.launched
+    assert (launch.binding, launch.history) == (binding, HISTORY)
+    assert world.process.take_kind(StartKind.LIVE) is StartKind.RESUMED
+    assert world.process.fits(asked(), parked=False)
+    world.record.history.pop()
+    assert world.process.fits(asked(), parked=False)
+
+
+@pytest.mark.parametrize("origin", [Origin.FRESH, Origin.SPARE])
+async def test_a_conversation_that_was_made_before_its_first_turn_starts_like_a_new_one(origin: Origin) -> None:
+    world = World()
+    world.host.agent.origin = origin
+    world.record.history.append(HELLO)
+    world.host.let.set()
+    world.start(asked=asked(), resumable=True)
+    await world.settled()
+    (launch,) = world.host.launched
+    assert (launch.place, launch.binding, launch.history) == (None, None, ())
+    started = StartKind.WARM if origin is Origin.SPARE else StartKind.COLD
+    assert world.process.take_kind(StartKind.LIVE) is started
 
 
 async def test_a_start_that_fails_says_why() -> None:

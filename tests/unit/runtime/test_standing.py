@@ -1,16 +1,12 @@
-"""What a live process stands on: which turns go on from there, what goes back, and what is sent after calls."""
+"""What a live process stands on: which turns go on from there, and what goes back."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from claude_code_api.core.turn import Block, Message, TurnInput
-from claude_code_api.errors import InvalidRequest
+from claude_code_api.core.turn import Block, Message
 from claude_code_api.runtime.ports import Profile
-from claude_code_api.runtime.record import Record
-from claude_code_api.runtime.standing import Standing, content_of, needs, only_results
+from claude_code_api.runtime.standing import Standing, only_results
 
 PROFILE = Profile("sonnet", "Be kind.")
 
@@ -48,8 +44,8 @@ def stood(context: list[Message] = HISTORY, first: int = 0) -> Standing:
 
 def test_a_turn_fits_the_profile_and_the_context_that_it_needs() -> None:
     standing = stood()
-    assert standing.fits(PROFILE, standing.context, user("Four"), parked=False)
-    assert standing.fits(PROFILE, list(HISTORY), user("Four"), parked=False)
+    assert standing.fits(PROFILE, standing.context, user("Four").content, parked=False)
+    assert standing.fits(PROFILE, list(HISTORY), user("Four").content, parked=False)
 
 
 @pytest.mark.parametrize(
@@ -63,15 +59,15 @@ def test_a_turn_fits_the_profile_and_the_context_that_it_needs() -> None:
 )
 def test_another_profile_needs_another_process(profile: Profile) -> None:
     standing = stood()
-    assert not standing.fits(profile, standing.context, user("Four"), parked=False)
+    assert not standing.fits(profile, standing.context, user("Four").content, parked=False)
 
 
 def test_another_history_needs_another_process() -> None:
-    assert not stood().fits(PROFILE, [user("Eins"), assistant("1")], user("Two"), parked=False)
+    assert not stood().fits(PROFILE, [user("Eins"), assistant("1")], user("Two").content, parked=False)
 
 
 def test_a_history_to_go_back_to_fits() -> None:
-    assert stood().fits(PROFILE, HISTORY[:2], user("Two again"), parked=False)
+    assert stood().fits(PROFILE, HISTORY[:2], user("Two again").content, parked=False)
 
 
 @pytest.mark.parametrize(
@@ -85,14 +81,14 @@ def test_a_history_to_go_back_to_fits() -> None:
 )
 def test_while_calls_are_open_only_results_fit(new: Message, fits: bool) -> None:
     standing = stood([user("One"), assistant(call("a"))])
-    assert standing.fits(PROFILE, standing.context, new, parked=True) is fits
-    assert standing.fits(PROFILE, standing.context, new, parked=False)
+    assert standing.fits(PROFILE, standing.context, new.content, parked=True) is fits
+    assert standing.fits(PROFILE, standing.context, new.content, parked=False)
 
 
 def test_while_calls_are_open_there_is_no_way_back() -> None:
     standing = stood([*HISTORY[:4], user("Three"), assistant(call("a"))])
-    assert not standing.fits(PROFILE, HISTORY[:4], user("Three again"), parked=True)
-    assert not standing.fits(PROFILE, HISTORY[:4], user(result("a")), parked=True)
+    assert not standing.fits(PROFILE, HISTORY[:4], user("Three again").content, parked=True)
+    assert not standing.fits(PROFILE, HISTORY[:4], user(result("a")).content, parked=True)
 
 
 # The way back
@@ -178,102 +174,6 @@ def test_results_of_tools_and_what_precedes_them_cannot_be_taken_back() -> None:
     assert standing.marks == [("turn8", len(HISTORY))]
 
 
-# What a turn needs
-
-
-def recorded() -> Record:
-    record = Record("default", "conversation")
-    record.history, record.system = list(HISTORY), "Be kind."
-    return record
-
-
-def asked(**more: Any) -> TurnInput:
-    return TurnInput(user("Four"), "sonnet", **more)
-
-
-def test_a_turn_that_appends_needs_the_conversation_as_it_is() -> None:
-    record = recorded()
-    profile, history = needs(record, asked())
-    assert profile == PROFILE
-    assert history is record.history
-
-
-def test_a_whole_history_that_says_the_same_is_the_conversations_own() -> None:
-    record = recorded()
-    assert needs(record, asked(history=tuple(HISTORY)))[1] is record.history
-
-
-def test_a_whole_history_that_differs_is_what_the_turn_needs() -> None:
-    assert needs(recorded(), asked(history=tuple(HISTORY[:2])))[1] == HISTORY[:2]
-    assert needs(recorded(), asked(history=()))[1] == []
-
-
-def test_a_system_prompt_can_be_changed_and_taken_away() -> None:
-    assert needs(recorded(), asked(system="Be brief."))[0].system == "Be brief."
-    assert needs(recorded(), asked(system=""))[0].system == ""
-
-
-def test_a_schema_is_part_of_the_profile() -> None:
-    schema = {"type": "object", "properties": {"age": {"type": "integer"}}}
-    plain, structured = needs(recorded(), asked())[0], needs(recorded(), asked(schema=schema))[0]
-    assert plain.schema is None
-    assert structured.schema == '{"type":"object","properties":{"age":{"type":"integer"}}}'
-    assert structured == needs(recorded(), asked(schema=dict(schema)))[0]
-
-
-# What is sent after calls
-
-CALLED = [user("One"), assistant("Let me see.", call("a"), call("b"))]
-
-
-def test_without_open_calls_a_message_goes_as_it_is() -> None:
-    new = user("Four", "and more")
-    assert content_of(new, HISTORY) == new.content
-    assert content_of(new, []) == new.content
-
-
-def test_all_results_go_as_they_are_in_any_order() -> None:
-    new = user(result("b"), result("a"))
-    assert content_of(new, CALLED) == new.content
-
-
-def test_what_is_said_beside_the_results_goes_with_them() -> None:
-    new = user(result("a"), result("b"), "Hurry.")
-    assert content_of(new, CALLED) == new.content
-
-
-def test_calls_that_are_passed_over_were_not_run() -> None:
-    first, second, said = content_of(user("Never mind."), CALLED)
-    assert [first["tool_use_id"], second["tool_use_id"]] == ["a", "b"]
-    assert first["type"] == "tool_result"
-    assert first["is_error"] is True
-    assert "not run" in first["content"][0]["text"]
-    assert said == text("Never mind.")
-
-
-def test_results_that_are_missing_are_asked_for() -> None:
-    with pytest.raises(InvalidRequest, match=r"There was none for: b\.$") as caught:
-        content_of(user(result("a")), CALLED)
-    assert caught.value.param == "messages"
-
-
-def test_results_of_calls_that_nobody_made_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match=r"No tool call x, y waits .* Waiting are: a, b\.") as caught:
-        content_of(user(result("a"), result("x"), result("y")), CALLED)
-    assert caught.value.param == "messages"
-
-
-@pytest.mark.parametrize("history", [[], HISTORY, [*CALLED, user(result("a"), result("b")), assistant("Fine.")]])
-def test_results_without_open_calls_are_refused(history: list[Message]) -> None:
-    with pytest.raises(InvalidRequest, match=r"No call waits for a result\."):
-        content_of(user(result("a")), history)
-
-
-def test_the_agents_own_calls_wait_for_nobody() -> None:
-    own: Block = {**call("own"), "internal": True}
-    assert content_of(user("Two"), [user("One"), assistant(own)]) == user("Two").content
-
-
 def test_only_results() -> None:
     assert only_results(user(result("a"), result("b")).content)
     assert not only_results(user(result("a"), "Hurry.").content)
@@ -283,46 +183,3 @@ def test_a_result_with_an_image_is_for_a_new_process() -> None:
     text, image = {"type": "text", "text": "42"}, {"type": "image", "source": {}}
     assert only_results((result("a") | {"content": [text]}, result("b") | {"content": "42"}))
     assert not only_results((result("a") | {"content": [text, image]},))
-
-
-# Chat and agent
-
-SAID = {"type": "text", "text": "Done."}
-OWN_CALL = {"type": "tool_use", "id": "1", "name": "Bash", "input": {}, "internal": True}
-OWN_RESULT = Message("user", ({"type": "tool_result", "tool_use_id": "1", "content": "x", "internal": True},))
-WORKED = [user("Do it"), assistant({"type": "thinking", "thinking": "Hm."}, OWN_CALL), OWN_RESULT, assistant(SAID)]
-SHOWN = [user("Do it"), assistant(SAID)]
-
-
-def conversation(profile: str) -> Record:
-    return Record("default", "a", history=list(WORKED), profile=profile)
-
-
-def turn_of(profile: str, history: list[Message] | None = None) -> TurnInput:
-    return TurnInput(user("And now?"), "opus", profile=profile, history=None if history is None else tuple(history))
-
-
-def test_an_agent_goes_on_from_all_it_did() -> None:
-    mine = conversation("agent")
-    assert needs(mine, turn_of("agent"))[1] is mine.history
-    assert needs(mine, turn_of("agent", SHOWN))[1] is mine.history
-
-
-def test_a_chat_goes_on_from_what_an_agent_showed() -> None:
-    for turn in (turn_of("chat"), turn_of("chat", SHOWN)):
-        profile, history = needs(conversation("agent"), turn)
-        assert (profile.name, history) == ("chat", SHOWN)
-
-
-def test_an_agent_goes_on_from_a_chat() -> None:
-    mine = conversation("chat")
-    profile, history = needs(mine, turn_of("agent"))
-    assert profile.name == "agent"
-    assert history is mine.history
-
-
-def test_another_profile_takes_another_process() -> None:
-    mine = conversation("chat")
-    standing = Standing(needs(mine, turn_of("chat"))[0], mine.history)
-    assert standing.fits(*needs(mine, turn_of("chat")), user("Hi"), parked=False)
-    assert not standing.fits(*needs(mine, turn_of("agent")), user("Hi"), parked=False)

@@ -43,12 +43,15 @@ Kind = Literal["text", "thinking"]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What every object of one answer repeats. `structured`: the request asked for a schema."""
+    """What every object of one answer repeats. `structured`: the request asked for a schema.
+
+    `conversation_id` is None when there is nothing to go on with.
+    """
 
     id: str
     created: int
     model: str
-    conversation_id: str
+    conversation_id: str | None
     structured: bool = False
 
     def completion(self, done: TurnCompleted, *, reasoning: bool, activity: bool) -> Object:

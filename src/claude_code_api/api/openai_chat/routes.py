@@ -48,10 +48,10 @@ async def create(request: Request, body: ChatRequest, context: Ctx, caller: Who)
         f"chatcmpl-{ticket.turn_id.replace('-', '')}",
         int(ticket.created_at),
         parsed.turn.model,
-        ticket.conversation_id,
+        ticket.conversation_id if parsed.turn.kept else None,
         structured=parsed.turn.schema is not None,
     )
-    headers = {"X-Conversation-ID": ticket.conversation_id}
+    headers = {"X-Conversation-ID": ticket.conversation_id} if parsed.turn.kept else {}
     if ticket.replayed:
         headers["Idempotent-Replayed"] = "true"
     if parsed.ignored:

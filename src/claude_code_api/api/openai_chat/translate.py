@@ -92,6 +92,7 @@ def parse(
         history=None if append else messages[:-1],
         named=identity.conversation_id is not None,
         apart=beside,
+        kept=not beside,
         profile=CHAT if beside else opened.profile,  # a title takes no tools
         schema=schema,
         options=options,

@@ -60,7 +60,6 @@ class Begun:
                     self.ticket.abandon()  # what was told is void
                 return
 
-
     def answered(self, done: TurnCompleted) -> dict[str, Any]:
         """The whole response."""
         return self.head.ended(done, self.head.output(done.messages, done.stop_reason), time.time())
