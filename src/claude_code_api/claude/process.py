@@ -30,8 +30,8 @@ from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
 from claude_code_api.claude.rewind import Rewinder
 from claude_code_api.claude.tools import SERVER, ClientTools, declined, results_of, tools_for
 from claude_code_api.core.profiles import AGENT
-from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnEvent, TurnFailed
-from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
+from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnCompleted, TurnEvent, TurnFailed, Usage
+from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut, UpstreamError
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.orphans import kill_marked
 from claude_code_api.runtime.ports import Emit, Entry, Origin, Profile
@@ -43,6 +43,7 @@ LINE_LIMIT = 64 * 2**20
 """Bytes; a longer frame ends the process with a clear error."""
 
 _FLUSH_S, _TERM_S, _UNDO_S, _PIPES_S = 5.0, 2.0, 5.0, 1.0
+_COUNT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,9 @@ class ClaudeProcess:
         self._kept = len(self._entries)
         self._emit = emit
         self.last_frame_at = self._loop.time()
+        if options.counts:
+            self._tasks.spawn(self._count(emit), f"count-{turn}")
+            return
         if not answered.keys() <= self._tools.open:
             self._give_up("Claude Code no longer waits for the result of a tool call.")
             return
@@ -215,6 +219,15 @@ class ClaudeProcess:
         else:
             self._held_until_listed = say
             self._control.tell(news)
+
+    async def _count(self, emit: Emit) -> None:
+        """Ask the CLI what its context weighs: it has the model's API count it."""
+        try:
+            weight = await self._control.ask({"subtype": "get_context_usage", "detail": "full"}, _COUNT_S)
+            usage = Usage(input_tokens=int(weight["totalTokens"]))
+            emit(TurnCompleted("end_turn", str(weight["model"]), usage, None))
+        except (ProcessDied, TimeoutError, KeyError, ValueError):
+            emit(TurnFailed(UpstreamError("Claude Code could not count the tokens.", retry_after=5)))
 
     async def undo(self, turn: str) -> bool:
         """Interrupt the turn if it runs, and rewind the conversation to before its message.

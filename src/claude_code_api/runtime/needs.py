@@ -63,7 +63,7 @@ def needs(record: Record, asked: TurnInput) -> Needs:
         developer = asked.developer
     system = record.system if asked.system is None else asked.system
     schema = None if asked.schema is None else json.dumps(asked.schema, separators=(",", ":"))
-    context = as_answered(history)
+    context = history if asked.options.counts else as_answered(history)
     known = len(record.developer)
     return Needs(
         profile=Profile(asked.model, "\n\n".join(filter(None, (system, *developer))), asked.profile, schema),

@@ -78,6 +78,7 @@ class OwnProcess:
             self._record.binding if needed.is_bound else None,
             tuple(needed.context),
             self._recall,
+            asked.kept,
         )
         self._epoch, self._unwanted = epoch, False
         self._starting = self._host.tasks.spawn(self._host.launcher.start(launch), f"start-{self._record.key}")

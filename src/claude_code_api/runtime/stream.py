@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from claude_code_api.core.turn import TextDelta, ThinkingDelta, ToolCallDelta, TurnCompleted, TurnEvent, TurnFailed
+from claude_code_api.errors import GatewayError
 
 
 class TurnStream:
@@ -29,6 +30,12 @@ class TurnStream:
             self._ended = True
             for call in self._on_end:
                 call()
+
+    @property
+    def failure(self) -> GatewayError | None:
+        """Why the turn failed, once it has."""
+        last = self._events[-1] if self._events else None
+        return last.error if isinstance(last, TurnFailed) else None
 
     @property
     def ended(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from claude_code_api.errors import GatewayError
 from claude_code_api.runtime.stream import Reading, TurnStream
 
 
@@ -55,9 +56,9 @@ class Ticket:
         return self._running.replayed
 
     @property
-    def ended(self) -> bool:
-        """Whether the turn is over, however it ended."""
-        return self._running.stream.ended
+    def failure(self) -> GatewayError | None:
+        """Why the turn failed, once it has: a refusal may be there at once."""
+        return self._running.stream.failure
 
     def events(self) -> Reading:
         """The turn's events from the first one on, up to TurnCompleted or TurnFailed."""

@@ -60,9 +60,9 @@ async def compact(request: Request, body: CompactRequest, context: Ctx, caller: 
 
 
 @router.post("/input_tokens", summary="Count the tokens of a request")
-async def input_tokens(body: TokensRequest, context: Ctx, caller: Who) -> dict[str, Any]:
+async def input_tokens(request: Request, body: TokensRequest, context: Ctx, caller: Who) -> dict[str, Any]:
     """How many tokens the model would read, as Claude Code counts them; nothing is answered, and nothing kept."""
-    return await counted(body, context, caller)
+    return await counted(request, body, context, caller)
 
 
 @router.get("/{response_id}", summary="Retrieve a response")

@@ -39,6 +39,11 @@ _OWN = ("mcp_call", "web_search_call")
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 
 
+def is_last(event: Mapping[str, Any]) -> bool:
+    """Whether nothing follows behind this event."""
+    return event["type"] in _ENDS
+
+
 class Stream:
     """Makes one response's events, with numbers from 0 on without a hole.
 
