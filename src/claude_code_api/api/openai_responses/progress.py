@@ -85,10 +85,8 @@ class Progress:
         number = event.get("content_index", event.get("summary_index", 0))
         if event["type"].endswith(".delta"):
             self._pieces.setdefault(number, []).append(event["delta"])
-            return
-        self._told.add((event["type"], number))
-        if self.is_done:
-            self._pieces.clear()
+        else:
+            self._told.add((event["type"], number))
 
     def more(self, piece: str) -> Event:
         """A piece of the text of the last part, or of the arguments."""

@@ -235,7 +235,8 @@ def told(events: Sequence[Mapping[str, Any]], *, checked: bool = True) -> Object
     if result.end["status"] == "completed":
         state: ResponseStreamState[object] = ResponseStreamState(input_tools=omit, text_format=omit)
         for event in events:
-            state.handle_event(SDK[event["type"]].model_validate(event))  # type: ignore[arg-type]
+            one: Any = SDK[event["type"]].model_validate(event)
+            state.handle_event(one)
         assert state._completed_response is not None
         output = [item.model_dump(mode="json", exclude_unset=True) for item in state._completed_response.output]
         assert [item["id"] for item in output] == [item["id"] for item in result.end["output"]]

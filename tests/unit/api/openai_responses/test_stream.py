@@ -294,12 +294,12 @@ def test_what_is_void_after_it_was_told_ends_the_response(said: TurnEvent) -> No
 
 def test_what_nobody_was_told_can_be_said_again() -> None:
     turn = (*BEGUN, *THOUGHT, AnswerRestarted(), AnswerStarted(MODEL), *THOUGHT, TextDelta("Hi"))
-    told(events_of(stream(), *turn, done(answer(thought("Hm."), text("Hi")))))
+    assert told(events_of(stream(), *turn, done(answer(thought("Hm."), text("Hi")))))["status"] == "completed"
 
 
 def test_a_message_that_is_complete_is_not_void() -> None:
     turn = (*BEGUN, TextDelta("One"), AnswerStarted(MODEL), AnswerRestarted(), AnswerStarted(MODEL), TextDelta("Two"))
-    told(events_of(stream(), *turn, done(answer(text("One")), answer(text("Two")))))
+    assert told(events_of(stream(), *turn, done(answer(text("One")), answer(text("Two")))))["status"] == "completed"
 
 
 def test_what_an_agent_has_done_is_not_void() -> None:

@@ -22,7 +22,12 @@ HI = {"role": "user", "content": "Hi"}
 HELLO = {"role": "assistant", "content": "Hello"}
 BYE = {"role": "user", "content": "Bye"}
 PREVIOUS = f"resp_{HEX}"
-F = {"type": "function", "name": "f", "description": "Does f.", "parameters": {"type": "object", "properties": {}}}
+F: dict[str, Any] = {
+    "type": "function",
+    "name": "f",
+    "description": "Does f.",
+    "parameters": {"type": "object", "properties": {}},
+}
 G = {"type": "function", "name": "g"}
 NAMED = Identity("named", appends=True)
 
@@ -176,7 +181,7 @@ def test_functions_are_described_flat() -> None:
     found = parsed(tools=[F, G], tool_choice={"type": "function", "name": "g"}, parallel_tool_calls=False)
     options = found.turn.options
     assert options.tools == (
-        Tool("f", "Does f.", F["parameters"]),  # type: ignore[arg-type]
+        Tool("f", "Does f.", F["parameters"]),
         Tool("g", "", {"type": "object", "properties": {}}),
     )
     assert options.tool_choice == ToolChoice("tool", "g", parallel=False)
