@@ -73,8 +73,8 @@ class Options:
     model says, thinking included; `stop` ends the answer before the first of these texts. `max_tool_calls` are the most
     calls that an agent may make of its own tools in this turn, those of its sub-agents included.
 
-    `compacts` False: what does not fit the model's context is an error, and not replaced by a summary. `counts`: nothing
-    is said to the model, and the turn ends with the tokens of its history as what it would have read.
+    `compacts` False: what does not fit the model's context is an error, and not replaced by a summary. `counts`:
+    nothing is said to the model, and the turn ends with the tokens of its history as what it would have read.
     """
 
     tools: tuple[Tool, ...] = ()

@@ -99,7 +99,7 @@ class Answers:
             created_at=stored.created_at,
             stream=stream,
             replayed=True,
-            cut=lambda: None,
+            cut=lambda error: None,
             delivered=lambda: self._tell_delivered(Address(stored.tenant, stored.conversation_id), stored.turn_id),
         )
 
@@ -115,7 +115,7 @@ def _check(fingerprint: str, other: str) -> None:
 def _cut_unread(task: asyncio.Task[Running]) -> None:
     """Every client left before the turn was even placed."""
     if not task.cancelled() and task.exception() is None and not task.result().readers:
-        task.result().cut()
+        task.result().cut(None)
 
 
 def _events(stored: StoredAnswer) -> list[TurnEvent]:

@@ -141,7 +141,7 @@ class Placing:
             created_at=turn.created_at,
             stream=turn.stream,
             replayed=False,
-            cut=lambda: actor.cut(turn.id),
+            cut=lambda error: actor.cut(turn.id, error),
             delivered=delivered,
         )
 

@@ -22,7 +22,7 @@ class Running:
     created_at: float
     stream: TurnStream
     replayed: bool
-    cut: Callable[[], None]
+    cut: Callable[[GatewayError | None], None]
     delivered: Callable[[], None]
     readers: int = field(default=0, init=False)
 
@@ -64,9 +64,9 @@ class Ticket:
         """The turn's events from the first one on, up to TurnCompleted or TurnFailed."""
         return self._running.stream.read()
 
-    def cut(self) -> None:
-        """End the turn now, whoever else reads it, unless its answer is complete."""
-        self._running.cut()
+    def cut(self, error: GatewayError | None = None) -> None:
+        """End the turn now, because of `error`, whoever else reads it, unless its answer is complete."""
+        self._running.cut(error)
 
     def delivered(self) -> None:
         """The whole answer was sent to a client that was there."""
@@ -81,4 +81,4 @@ class Ticket:
             self._left = True
             self._running.readers -= 1
             if not self._running.readers:
-                self._running.cut()
+                self._running.cut(None)

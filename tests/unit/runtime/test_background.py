@@ -102,7 +102,7 @@ class World:
     def restarted(self) -> Backgrounds:
         return Backgrounds(cast(Any, self.store), self.tasks, self.aftermath)
 
-    def _cut(self) -> None:
+    def _cut(self, error: GatewayError | None) -> None:
         self.cuts += 1
         if not self.stream.ended:
             self.aftermath.ended("turn", error_code="turn_cancelled", message="Cut.")

@@ -17,7 +17,7 @@ from claude_code_api.api.openai_responses.place import Place, Unkept, place_of
 from claude_code_api.api.openai_responses.progress import Event
 from claude_code_api.api.openai_responses.resource import Head
 from claude_code_api.api.openai_responses.settings import telling_of
-from claude_code_api.api.openai_responses.stream import Stream
+from claude_code_api.api.openai_responses.stream import LOST, Stream
 from claude_code_api.api.openai_responses.translate import ParsedRequest, parse
 from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.core.keys import Caller
@@ -52,12 +52,14 @@ class Begun:
         async for event in events:
             if isinstance(event, TurnFailed):
                 event = TurnFailed(named(event.error))
+            elif self.ticket.replayed and not isinstance(event, TurnCompleted):
+                continue  # what is stored says it all
             self.completed = self.completed or isinstance(event, TurnCompleted)
             for one in stream.of(event):
                 yield one
             if stream.over:
                 if not isinstance(event, TurnCompleted | TurnFailed):
-                    self.ticket.abandon()  # what was told is void
+                    self.ticket.cut(LOST)
                 return
 
     def answered(self, done: TurnCompleted) -> dict[str, Any]:
@@ -88,10 +90,10 @@ async def begin(
             before=(),
             after=None,
         )
-    conversation_id = None if turn.apart else place.conversation_id
     response = NewResponse(parsed.settings, body.background is True) if turn.kept else None
-    ticket = await context.manager.submit(caller.tenant, conversation_id, turn, await mark(conversation_id), response)
-    shown = {"X-Conversation-ID": ticket.conversation_id} if turn.kept and not turn.apart else {}
+    named_one = place.conversation_id
+    ticket = await context.manager.submit(caller.tenant, named_one, turn, await mark(named_one), response)
+    shown = {"X-Conversation-ID": ticket.conversation_id} if turn.kept else {}
     if ticket.replayed:
         shown["Idempotent-Replayed"] = "true"
     if parsed.ignored:
@@ -130,7 +132,6 @@ async def _parsed(body: ResponsesRequest, context: Context, tenant: str, place: 
             models=context.models,
             identity=place.identity,
             strict=context.strict_params,
-            side_requests=context.side_requests,
             media=media,
             kept=kept,
         )

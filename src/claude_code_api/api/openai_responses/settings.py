@@ -62,8 +62,8 @@ def telling_of(settings: Mapping[str, Any], *, thinking: bool, activity: bool, h
 
 
 def truncation(request: ResponsesRequest) -> Literal["auto", "disabled"]:
-    """What happens to a conversation that outgrows the model's context: Claude Code puts a summary in its place."""
-    return "auto"
+    """What happens when a conversation outgrows the model's context: a summary takes its place, or it is an error."""
+    return request.truncation or "auto"
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

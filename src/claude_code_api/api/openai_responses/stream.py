@@ -35,6 +35,10 @@ from claude_code_api.core.turn import (
 from claude_code_api.errors import GatewayError, TurnCancelled, UpstreamInterrupted
 
 _CREATED, _QUEUED, _RUNNING = "response.created", "response.queued", "response.in_progress"
+LOST = UpstreamInterrupted(
+    "The model's stream broke in the middle of the answer. Send the request again.", retry_after=1
+)
+"""What ends a turn when something was told that the model then took back."""
 _OWN = ("mcp_call", "web_search_call")
 _ENDS = ("response.completed", "response.incomplete", "response.failed")
 
@@ -171,8 +175,7 @@ class Stream:
         self._growing = None
         self._draft.take_back()
         if self._is_dirty:
-            lost = "The model's stream broke in the middle of the answer. Send the request again."
-            yield from self._fail(UpstreamInterrupted(lost, retry_after=1))
+            yield from self._fail(LOST)
 
     def _show(self) -> Generator[Event, None, Progress | None]:
         """Tell of the items that are new; the last one stays open, and is returned."""

@@ -17,7 +17,7 @@ from claude_code_api.api.parameters import Refusal, check_refused, effort_of, ig
 from claude_code_api.api.schemas import SchemaBudget
 from claude_code_api.core.identity import Identity, check_id, identify
 from claude_code_api.core.models import ModelNames
-from claude_code_api.core.profiles import AGENT, CHAT
+from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Options, TurnInput
 from claude_code_api.errors import InvalidRequest, PreviousResponseNotFound, UnsupportedParameter
 
@@ -80,11 +80,10 @@ def parse(
     models: ModelNames,
     identity: Identity,
     strict: bool = False,
-    side_requests: Sequence[str] = (),
     media: Media | None = None,
     kept: Items | None = None,
 ) -> ParsedRequest:
-    """Translate a request for the conversation that it names. `side_requests`: how questions beside one begin.
+    """Translate a request for the conversation that it names.
 
     `media` has the images that the request names by URL, `kept` the items that it refers to.
 
@@ -108,16 +107,14 @@ def parse(
     appends = identity.appends or after is not None
     said = read(request.input, media or Media(), appends=appends, kept=kept)
     *before, new = said.messages
-    beside = not appends and not before and new.text().lstrip().startswith(tuple(side_requests))
-    conversation_id = identity.conversation_id if request.is_stored and not beside else None
+    conversation_id = identity.conversation_id if request.is_stored else None
     turn = TurnInput(
         new=new,
         model=opened.model,
         system=sound(request.instructions or "", "instructions"),
         history=None if appends else tuple(before),
         named=conversation_id is not None,
-        apart=beside,
-        profile=CHAT if beside else opened.profile,  # a title takes no tools
+        profile=opened.profile,
         schema=schema,
         options=options,
         developer=said.developer,
@@ -187,8 +184,6 @@ def _unused(request: ResponsesRequest, *, agent: bool) -> Iterator[str]:
         yield "text.verbosity"
     if request.stream_options is not None and request.stream_options.include_obfuscation:
         yield "stream_options.include_obfuscation"
-    if request.truncation not in (None, truncation(request)):
-        yield "truncation"
     yield from (f"include.{name}" for name in request.include or () if name not in INCLUDED)
     if agent:
         yield from (name for name in _NOT_FOR_AGENTS if getattr(request, name) is not None)
@@ -225,6 +220,7 @@ def _options(request: ResponsesRequest, budget: SchemaBudget, *, agent: bool) ->
         # It would cut off each of an agent's messages, its work included, rather than the answer.
         max_tokens=None if agent else most_tokens,
         max_tool_calls=most_calls if agent else None,
+        compacts=truncation(request) == "auto",
     )
 
 
