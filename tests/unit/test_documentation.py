@@ -9,15 +9,19 @@ from typing import Any, get_type_hints
 
 import typer
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
+from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 
 from claude_code_api import errors
 from claude_code_api.api.openai_chat.translate import parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
+from claude_code_api.api.openai_responses import translate
+from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.app import create_app
 from claude_code_api.bench import BenchFailed
 from claude_code_api.cli import app
 from claude_code_api.cli.config import reference
 from claude_code_api.config import Settings
+from claude_code_api.core.identity import Identity
 from claude_code_api.core.models import ModelNames
 from claude_code_api.errors import UnsupportedParameter
 
@@ -92,6 +96,29 @@ def test_every_parameter_does_what_the_page_says() -> None:
     assert {name: _effect(name) for name in rows if name not in declared} == {
         name: (here, name) for name, here in rows.items() if here != "works"
     }
+
+
+def test_every_parameter_of_responses_is_documented() -> None:
+    page = (DOCS / "openai-responses.md").read_text().split("## Parameters")[1].split("## Items")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (works|ignored|refused) \|", page, re.M))
+    known = set(get_type_hints(ResponseCreateParamsStreaming)) | {"stream"}
+    assert len(known) >= 30
+    assert set(rows) == known
+    declared = set(ResponsesRequest.model_fields) - {"conversation_id", "presence_penalty", "frequency_penalty"}
+    assert {name for name, here in rows.items() if here == "works"} <= declared
+    for name, here in rows.items():
+        if here != "works":
+            assert _effect_on_a_response(name) == (here, name)
+
+
+def _effect_on_a_response(name: str) -> tuple[str, str | None]:
+    value = "gold" if name in ResponsesRequest.model_fields and name not in ("temperature", "top_p") else 1
+    body = ResponsesRequest.model_validate({"input": "Hi", name: value})
+    try:
+        request = translate.parse(body, models=MODELS, identity=Identity())
+    except UnsupportedParameter as error:
+        return "refused", error.param
+    return "ignored", ",".join(request.ignored)
 
 
 def _effect(name: str) -> tuple[str, str | None]:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query, Request
 
 from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.fetched import fetched
+from claude_code_api.api.metadata import check_metadata
 from claude_code_api.api.openai_conversations.listing import Listing
 from claude_code_api.api.openai_conversations.wire import ConversationRequest, ItemsRequest, MetadataRequest
 from claude_code_api.api.openai_items.additions import additions_of, as_turn
@@ -38,6 +39,7 @@ async def create(
 ) -> dict[str, Any]:
     """Make a conversation, perhaps with items; its first turn finds them there. 409 when the `id` is taken."""
     asked = body or ConversationRequest()
+    check_metadata(asked.metadata or {})
     named = None if asked.id is None else check_id(asked.id)
     additions = await _read(request, context, caller.tenant, asked.items or [])
     view = await context.manager.revisions.make(caller.tenant, named, asked.metadata or {}, additions)
@@ -54,6 +56,7 @@ async def retrieve(conversation_id: str, context: Ctx, caller: Who) -> dict[str,
 async def update(conversation_id: str, body: MetadataRequest, context: Ctx, caller: Who) -> dict[str, Any]:
     """Replace its metadata."""
     address = address_of(caller, conversation_id)
+    check_metadata(body.metadata or {})
     return _conversation(await context.manager.revisions.set_metadata(address, body.metadata or {}))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from claude_code_api.api.metadata import Metadata
 from claude_code_api.api.openai_items.wire import InputItem
 
 MOST_ITEMS = 20
@@ -33,14 +32,14 @@ class ConversationRequest(_Wire):
     )
 
     items: Items | None = None
-    metadata: Metadata | None = None
+    metadata: dict[str, Any] | None = None
     id: str | None = None
 
 
 class MetadataRequest(_Wire):
     """New metadata of a conversation; null takes all of it away."""
 
-    metadata: Metadata | None
+    metadata: dict[str, Any] | None
 
 
 class ItemsRequest(_Wire):

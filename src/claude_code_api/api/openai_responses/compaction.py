@@ -17,8 +17,8 @@ from claude_code_api.api.openai_items.packed import compaction_item
 from claude_code_api.api.openai_items.parts import urls_to_fetch
 from claude_code_api.api.openai_items.told import Telling, items_of_base
 from claude_code_api.api.openai_items.wire import Input
-from claude_code_api.api.openai_responses import resource
 from claude_code_api.api.openai_responses.place import history_of
+from claude_code_api.api.openai_responses.resource import usage
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.profiles import CHAT
 from claude_code_api.core.turn import Message, TurnCompleted, TurnFailed, TurnInput
@@ -87,5 +87,5 @@ def _object(
         "object": "response.compaction",
         "created_at": int(created_at),
         "output": [*users, compaction_item(f"cmp_{turn_id.replace('-', '')}", summary)],
-        "usage": resource.usage(done.usage),
+        "usage": usage(done.usage),
     }

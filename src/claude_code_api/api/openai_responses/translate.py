@@ -8,6 +8,7 @@ from typing import Any
 
 from claude_code_api.api.checks import sound
 from claude_code_api.api.media import Media
+from claude_code_api.api.metadata import check_metadata
 from claude_code_api.api.openai_items.ids import turn_of
 from claude_code_api.api.openai_items.read import Items, read
 from claude_code_api.api.openai_responses.settings import INCLUDED, settings_of, truncation
@@ -30,7 +31,6 @@ _SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 _NAMES = ("user", "safety_identifier", "prompt_cache_key")
 _TIERS = ("auto", "default")
 _NOT_FOR_AGENTS = ("max_output_tokens",)
-_MOST_METADATA, _LONGEST_KEY, _LONGEST_VALUE = 16, 64, 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def _check_refused(request: ResponsesRequest) -> None:
 
 
 def _check_storage(request: ResponsesRequest, identity: Identity) -> None:
-    _check_metadata(request.metadata or {})
+    check_metadata(request.metadata or {})
     for name in _NAMES:
         sound(getattr(request, name) or "", name)
     if request.is_stored:
@@ -152,24 +152,6 @@ def _check_storage(request: ResponsesRequest, identity: Identity) -> None:
         raise InvalidRequest(
             "A conversation keeps what is said in it: leave out 'store', or the conversation.", param="store"
         )
-
-
-def _check_metadata(metadata: Mapping[str, Any]) -> None:
-    if len(metadata) > _MOST_METADATA:
-        raise InvalidRequest(
-            f"metadata has {len(metadata)} keys; at most {_MOST_METADATA} are taken.", param="metadata"
-        )
-    for key, value in metadata.items():
-        if len(sound(key, "metadata")) > _LONGEST_KEY:
-            raise InvalidRequest(
-                f"metadata: the key {key[:_LONGEST_KEY]!r}... has more than {_LONGEST_KEY} characters.",
-                param="metadata",
-            )
-        where = f"metadata.{key}"
-        if not isinstance(value, str):
-            raise InvalidRequest(f"{where} must be a string.", param=where)
-        if len(sound(value, where)) > _LONGEST_VALUE:
-            raise InvalidRequest(f"{where} has more than {_LONGEST_VALUE} characters.", param=where)
 
 
 # What has no effect
