@@ -67,6 +67,11 @@ class Answer:
         return self.response.headers["X-Conversation-ID"]
 
     @property
+    def nameless(self) -> bool:
+        """Whether it tells of no conversation to go on with."""
+        return "X-Conversation-ID" not in self.response.headers
+
+    @property
     def start(self) -> str:
         return self.response.headers["X-Session-Start"]
 

@@ -19,13 +19,14 @@ from tests.images import data_url, png
 
 Json = dict[str, Any]
 
-EVENTS: dict[str, type[BaseModel]] = {
-    kind.model_fields["type"].annotation.__args__[0]  # type: ignore[union-attr]
-    if hasattr(kind.model_fields["type"].annotation, "__args__")
-    else next(iter(kind.model_fields["type"].annotation)).value: kind  # type: ignore[union-attr,arg-type]
-    for name, kind in vars(spec).items()
-    if name.endswith("StreamingEvent")
-}
+
+def kind_of(model: type[BaseModel]) -> str:
+    """The `type` that an event of this model has."""
+    kinds: Any = model.model_fields["type"].annotation
+    return str(next(iter(kinds)))
+
+
+EVENTS = {kind_of(model): model for name, model in vars(spec).items() if name.endswith("StreamingEvent")}
 
 WEATHER = {
     "type": "function",

@@ -33,6 +33,9 @@ def _unasked() -> NoReturn:
 class NoStore:
     """Every method of a Store; each fails until a test gives it something to do."""
 
+    async def turn(self, key: str, turn_id: str) -> StoredTurns | None:
+        _unasked()
+
     async def load(self, tenant: str, conversation_id: str) -> StoredConversation | None:
         _unasked()
 

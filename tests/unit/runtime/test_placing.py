@@ -15,7 +15,13 @@ from claude_code_api.core.events import StopReason
 from claude_code_api.core.identity import Address, check_id
 from claude_code_api.core.session import State
 from claude_code_api.core.turn import Message, TurnCompleted, TurnFailed, TurnInput
-from claude_code_api.errors import GatewayError, InvalidRequest, PreviousResponseNotFound, StoreUnavailable
+from claude_code_api.errors import (
+    ConversationInUse,
+    GatewayError,
+    InvalidRequest,
+    PreviousResponseNotFound,
+    StoreUnavailable,
+)
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.manager import ManagerSettings, SessionManager
@@ -369,9 +375,8 @@ async def test_a_response_in_the_background_is_written_before_its_turn_is_asked_
     assert (accepted.turn_id, accepted.conversation_id) == (ticket.turn_id, ticket.conversation_id)
     assert (accepted.key, accepted.response) == (began.key, BACKGROUND)
     assert not began.is_first
-    assert not ticket.ended
+    assert ticket.failure is None
     await world.answer(ticket)
-    assert ticket.ended
 
 
 async def test_while_it_is_written_its_place_is_taken(world: World) -> None:
@@ -383,6 +388,17 @@ async def test_while_it_is_written_its_place_is_taken(world: World) -> None:
     assert other.conversation_id != "a"
     world.store.taking.set()
     assert (await asking).conversation_id == "a"
+
+
+async def test_while_it_is_written_nothing_is_taken_back(world: World) -> None:
+    first = await world.talk("One")
+    world.store.taking.clear()
+    asking = asyncio.ensure_future(world.submit("Two", first.conversation_id, response=BACKGROUND))
+    await world.settle()
+    with pytest.raises(ConversationInUse):
+        await world.manager.revisions.rewind(Address(TENANT, first.conversation_id), 1)
+    world.store.taking.set()
+    await world.answer(await asking)
 
 
 async def test_what_the_store_does_not_take_is_not_asked_for(world: World) -> None:
@@ -408,8 +424,8 @@ async def test_a_turn_that_is_refused_at_once_has_ended_and_is_written_as_that()
     world = World(slots=1, waiting=0)
     busy = await world.submit("Slow")
     ticket = await world.submit("One", response=BACKGROUND)
-    assert ticket.ended
     error = await failure(ticket)
+    assert ticket.failure is error
     assert error.code == "capacity_exceeded"
     assert (error.code, error.message) in world.store.writes
     await world.answer(busy)

@@ -34,7 +34,7 @@ NAMED = Identity("named", appends=True)
 
 def parsed(*, identity: Identity = Identity(), strict: bool = False, **fields: Any) -> ParsedRequest:
     request = ResponsesRequest.model_validate({"input": "Hi", **fields})
-    return parse(request, models=MODELS, identity=identity, strict=strict, side_requests=("### Task:",))
+    return parse(request, models=MODELS, identity=identity, strict=strict)
 
 
 def user(text: str) -> Message:
@@ -91,12 +91,6 @@ def test_a_response_that_cannot_be_one_is_not_found(given: str) -> None:
     with pytest.raises(PreviousResponseNotFound) as caught:
         parsed(previous_response_id=given)
     assert caught.value.param == "previous_response_id"
-
-
-def test_a_question_beside_a_conversation_is_a_turn_apart() -> None:
-    found = parsed(input="### Task:\nA title.", identity=Identity("of a product"), model="agent/sonnet")
-    assert found.turn.apart
-    assert (found.conversation_id, found.turn.named, found.turn.profile) == (None, False, "chat")
 
 
 def test_what_is_not_stored_has_no_name() -> None:
@@ -332,7 +326,6 @@ def test_a_field_of_another_type_is_no_request(fields: dict[str, Any]) -> None:
         ({"user": "u", "safety_identifier": "s"}, ("user", "safety_identifier")),
         ({"service_tier": "flex", "prompt_cache_key": "k"}, ("prompt_cache_key", "service_tier")),
         ({"text": {"verbosity": "low"}}, ("text.verbosity",)),
-        ({"truncation": "disabled"}, ("truncation",)),
         ({"stream_options": {"include_obfuscation": True}}, ("stream_options.include_obfuscation",)),
         ({"include": ["web_search_call.action.sources"]}, ("include.web_search_call.action.sources",)),
         ({"seed": 1, "reasoning": {"mode": "pro"}}, ("seed", "reasoning.mode")),
@@ -395,5 +388,8 @@ def test_a_response_says_what_was_not_asked_for() -> None:
     assert parsed(identity=Identity("of a product")).settings["conversation"] is None
 
 
-def test_a_response_does_not_promise_to_keep_a_context_that_is_too_long() -> None:
-    assert parsed(truncation="disabled").settings["truncation"] == "auto"
+@pytest.mark.parametrize(("asked", "told"), [(None, "auto"), ("auto", "auto"), ("disabled", "disabled")])
+def test_what_no_longer_fits_is_summed_up_unless_that_is_forbidden(asked: str | None, told: str) -> None:
+    found = parsed(truncation=asked)
+    assert found.settings["truncation"] == told
+    assert found.turn.options.compacts is (told == "auto")
