@@ -8,19 +8,17 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from claude_code_api.api.client import ClientWatch
 from claude_code_api.api.context import Context
 from claude_code_api.api.fetched import fetched
-from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_items.parts import urls_to_fetch
 from claude_code_api.api.openai_items.wire import Input
+from claude_code_api.api.openai_responses.aside import ask
 from claude_code_api.api.openai_responses.place import history_of
 from claude_code_api.core.keys import Caller
-from claude_code_api.core.profiles import CHAT
-from claude_code_api.core.turn import Message, Options, TurnCompleted, TurnFailed, TurnInput
-from claude_code_api.errors import GatewayError, InvalidRequest
+from claude_code_api.core.turn import Options
+from claude_code_api.errors import InvalidRequest
 
-_NOTHING = Message("user", ({"type": "text", "text": "."},))
+_NOTHING = "."
 """A turn has a message; this one is never sent."""
 
 
@@ -37,33 +35,14 @@ class TokensRequest(BaseModel):
 
 
 async def counted(request: Request, body: TokensRequest, context: Context, caller: Caller) -> dict[str, Any]:
-    """Have Claude Code count, in a conversation of its own that is not kept. Tools are counted as the JSON they are."""
-    opened = context.models.open(body.model)
-    context.profiles.check(CHAT, caller)
+    """Have Claude Code count. Tools are counted as the JSON they are."""
     media = await fetched(request, context, caller.tenant, urls_to_fetch(body.input))
     history = await history_of(context, caller.tenant, body.previous_response_id, body.input, media)
     if not history.messages:
         raise InvalidRequest("There is nothing to count: send 'input' or 'previous_response_id'.", param="input")
     tools = json.dumps(body.tools) if body.tools else ""
-    turn = TurnInput(
-        new=_NOTHING,
-        model=opened.model,
-        system="\n\n".join(filter(None, (body.instructions, tools))),
-        history=history.messages,
-        developer=history.developer,
-        named=False,
-        apart=True,
-        kept=False,
-        options=Options(counts=True),
+    system = "\n\n".join(filter(None, (body.instructions, tools)))
+    _, done = await ask(
+        request, context, caller, history, _NOTHING, model=body.model, system=system, options=Options(counts=True)
     )
-    ticket = await context.manager.submit(caller.tenant, None, turn, await mark_of(request, None))
-    try:
-        async with ClientWatch(request.receive, ticket.abandon):
-            async for event in ticket.events():
-                if isinstance(event, TurnFailed):
-                    raise event.error
-                if isinstance(event, TurnCompleted):
-                    return {"object": "response.input_tokens", "input_tokens": event.usage.input_tokens}
-    finally:
-        ticket.abandon()
-    raise GatewayError("The turn ended without a result.")
+    return {"object": "response.input_tokens", "input_tokens": done.usage.input_tokens}
