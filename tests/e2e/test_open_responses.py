@@ -139,7 +139,7 @@ def test_the_name_is_known_from_the_history(gateway: Gateway) -> None:
         ({"input": 5}, "input"),
         ({"input": []}, "input"),
         ({"input": "Hi", "previous_response_id": "resp_none"}, "previous_response_id"),
-        ({"input": "Hi", "tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"input": "Hi", "tools": [{"type": "file_search"}]}, "tools[0].type"),
         ({"input": [{"type": "message", "role": "user", "content": [{"type": "input_text"}]}]}, "input[0]"),
         ({"input": "Hi", "top_logprobs": 3}, "top_logprobs"),
     ],

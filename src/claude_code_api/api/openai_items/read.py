@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from claude_code_api.api.checks import checked_name, sound
 from claude_code_api.api.media import Media
 from claude_code_api.api.openai_items.ids import parse
+from claude_code_api.api.openai_items.namespaces import joined
 from claude_code_api.api.openai_items.packed import summary_of, thought_of
 from claude_code_api.api.openai_items.parts import blocks_of
 from claude_code_api.api.openai_items.wire import (
@@ -191,7 +192,8 @@ class _Reader:
         if self._said.has_results:
             self._said.settle()
         sound(item.call_id, f"{where}.call_id")
-        name = checked_name(item.name, f"{where}.name")
+        name = item.name if item.namespace is None else joined(item.namespace, item.name)
+        checked_name(name, f"{where}.name")
         arguments = arguments_of(item.arguments, f"{where}.arguments")
         self._said.call(item.call_id, name, arguments, f"{where}.call_id")
 

@@ -59,9 +59,9 @@ def reasoning(identity: str, text: str | None, block: Block | None) -> Item:
     return item if block is None else {**item, "encrypted_content": packed_thought(block)}
 
 
-def function_call(identity: str, call_id: str, name: str, arguments: str) -> Item:
-    """A call of a client's tool."""
-    return {
+def function_call(identity: str, call_id: str, name: str, arguments: str, namespace: str | None = None) -> Item:
+    """A call of a client's tool, which may be in a namespace."""
+    call = {
         "id": identity,
         "type": "function_call",
         "status": "completed",
@@ -69,6 +69,7 @@ def function_call(identity: str, call_id: str, name: str, arguments: str) -> Ite
         "name": name,
         "arguments": arguments,
     }
+    return call if namespace is None else {**call, "namespace": namespace}
 
 
 def function_call_output(identity: str, result: Block) -> Item:

@@ -7,10 +7,11 @@ its part of the turn, shown or not, so that an id does not depend on who asks, n
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from claude_code_api.api.openai_items.ids import ItemId, Part
+from claude_code_api.api.openai_items.namespaces import Namespaced
 from claude_code_api.api.openai_items.shapes import (
     Hide,
     Item,
@@ -45,12 +46,14 @@ class Telling:
 
     `activity`: what an agent did with tools of its own, in which `hide` hides the server's directories. Blocks of
     thinking can be read by whoever has them: where `thinking` may not be told, `encrypted` must not be either.
+    `namespaced` are the functions that the client knows by two names.
     """
 
     thinking: bool
     encrypted: bool
     activity: bool
     hide: Hide
+    namespaced: Namespaced = field(default_factory=dict)
 
 
 def output_items(turn_id: str, messages: Sequence[Message], told: Telling, *, refused: bool = False) -> list[Item]:
@@ -187,7 +190,8 @@ class _Teller:
                 thought = first.get("thinking") if self.told.thinking else None
                 return reasoning(identity, thought, first if self.told.encrypted else None)
             case "fc":
-                return function_call(identity, first["id"], first["name"], json_text(first["input"]))
+                namespace, name = self.told.namespaced.get(first["name"], (None, first["name"]))
+                return function_call(identity, first["id"], name, json_text(first["input"]), namespace)
             case "fco":
                 return function_call_output(identity, first)
         result = results.get(first["id"])

@@ -56,6 +56,7 @@ class CallItem(_Item):
     type: Literal["function_call"]
     call_id: str
     name: str
+    namespace: str | None = None
     arguments: str | dict[str, Any] | None = None
 
 

@@ -58,7 +58,8 @@ async def place_of(
         return await _behind(body, body.previous_response_id, identity, context, tenant, unkept)
     if body.conversation is not None and identity.conversation_id is not None:
         await _check_there(Address(tenant, identity.conversation_id), context)
-    return Place(identity, identity.conversation_id)
+    # What is not kept has no name, whatever a product calls it.
+    return Place(identity, identity.conversation_id if body.is_stored else None)
 
 
 async def _check_there(address: Address, context: Context) -> None:

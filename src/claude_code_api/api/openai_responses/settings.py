@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from claude_code_api.api.openai_items.namespaces import namespaced
 from claude_code_api.api.openai_items.shapes import Hide
 from claude_code_api.api.openai_items.told import Telling
 from claude_code_api.api.openai_responses.wire import ResponsesRequest, Tool
@@ -58,6 +59,7 @@ def telling_of(settings: Mapping[str, Any], *, thinking: bool, activity: bool, h
         encrypted=thinking and _ENCRYPTED in settings["include"],
         activity=activity,
         hide=hide,
+        namespaced=namespaced(settings["tools"]),
     )
 
 
@@ -67,6 +69,8 @@ def truncation(request: ResponsesRequest) -> Literal["auto", "disabled"]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
+    if tool.type != "function":
+        return tool.model_dump(mode="json", exclude_none=True)
     return {
         "type": "function",
         "name": tool.name,

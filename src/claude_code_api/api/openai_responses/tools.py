@@ -1,6 +1,12 @@
-"""What a request offers the model beside words: functions, the choice among them, and the answer's format. Pure."""
+"""What a request offers the model beside words: functions, the choice among them, and the answer's format. Pure.
+
+The functions of a namespace go to the model under the names of both, `namespace__function`.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterator
 
 from claude_code_api.api.checks import sound
 from claude_code_api.api.functions import (
@@ -13,10 +19,20 @@ from claude_code_api.api.functions import (
     chosen,
     format_schema,
 )
-from claude_code_api.api.openai_responses.wire import ResponsesRequest
+from claude_code_api.api.openai_items.namespaces import joined
+from claude_code_api.api.openai_responses.wire import FunctionTool, ResponsesRequest
+from claude_code_api.api.openai_responses.wire import Tool as GivenTool
 from claude_code_api.api.schemas import Schema, SchemaBudget
 from claude_code_api.core.turn import Tool, ToolChoice
 from claude_code_api.errors import InvalidRequest
+
+_SEARCH = re.compile(r"web_search(_preview)?(_\d{4}_\d\d_\d\d)?")
+"""A tool that clients offer unasked. An agent has one of its own; for others it is as if it were not there."""
+
+
+def unused_tools(request: ResponsesRequest) -> list[str]:
+    """The tools that are offered to no use in a chat, as they are listed."""
+    return [f"tools.{tool.type}" for tool in request.tools or () if _SEARCH.fullmatch(tool.type)]
 
 
 def tools_of(request: ResponsesRequest, budget: SchemaBudget) -> tuple[tuple[Tool, ...], ToolChoice]:
@@ -24,17 +40,15 @@ def tools_of(request: ResponsesRequest, budget: SchemaBudget) -> tuple[tuple[Too
 
     Raises InvalidRequest or UnsupportedParameter naming the field.
     """
-    given = request.tools or []
-    check_count(len(given))
-    functions: list[Function] = []
-    for index, tool in enumerate(given):
-        where = f"tools[{index}]"
-        check_type(tool.type, where)
-        if tool.name is None:
-            raise InvalidRequest(f"{where}.name is missing.", param=f"{where}.name")
-        functions.append(Function(where, tool.name, tool.description, tool.parameters, tool.strict is True))
+    functions = [
+        function
+        for index, tool in enumerate(request.tools or [])
+        if not _SEARCH.fullmatch(tool.type)
+        for function in _functions(tool, f"tools[{index}]")
+    ]
+    check_count(len(functions))
     # Here it may be said of no tools at all, unlike in chat.
-    parallel = request.parallel_tool_calls if given else None
+    parallel = request.parallel_tool_calls if functions else None
     return chosen(checked_tools(functions, budget), request.tool_choice, parallel, FLAT)
 
 
@@ -48,3 +62,24 @@ def schema_of(request: ResponsesRequest, budget: SchemaBudget) -> Schema | None:
     return format_schema(
         Format(where, where, asked.type, asked.name, asked.description, asked.schema_, asked.strict is True), budget
     )
+
+
+def _functions(tool: GivenTool, where: str) -> Iterator[Function]:
+    if tool.type != "namespace":
+        yield _function(tool, where, _name(tool, where))
+        return
+    namespace = _name(tool, where)
+    for index, inner in enumerate(tool.tools or []):
+        place = f"{where}.tools[{index}]"
+        yield _function(inner, place, joined(namespace, _name(inner, place)))
+
+
+def _function(tool: FunctionTool, where: str, name: str) -> Function:
+    check_type(tool.type, where)
+    return Function(where, name, tool.description, tool.parameters, tool.strict is True)
+
+
+def _name(tool: FunctionTool, where: str) -> str:
+    if tool.name is None:
+        raise InvalidRequest(f"{where}.name is missing.", param=f"{where}.name")
+    return tool.name

@@ -12,7 +12,7 @@ from claude_code_api.api.metadata import check_metadata
 from claude_code_api.api.openai_items.ids import turn_of
 from claude_code_api.api.openai_items.read import Items, read
 from claude_code_api.api.openai_responses.settings import INCLUDED, settings_of, truncation
-from claude_code_api.api.openai_responses.tools import schema_of, tools_of
+from claude_code_api.api.openai_responses.tools import schema_of, tools_of, unused_tools
 from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.api.parameters import Refusal, check_refused, effort_of, ignored, undeclared
 from claude_code_api.api.schemas import SchemaBudget
@@ -169,6 +169,8 @@ def _unused(request: ResponsesRequest, *, agent: bool) -> Iterator[str]:
     yield from (f"include.{name}" for name in request.include or () if name not in INCLUDED)
     if agent:
         yield from (name for name in _NOT_FOR_AGENTS if getattr(request, name) is not None)
+    else:
+        yield from unused_tools(request)
 
 
 # What the turn is

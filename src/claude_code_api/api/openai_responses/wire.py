@@ -27,7 +27,7 @@ class StreamOptions(_Wire):
     include_obfuscation: bool | None = None
 
 
-class Tool(_Wire):
+class FunctionTool(_Wire):
     """A function that the model may call; `parameters` is the JSON schema of its arguments."""
 
     type: str = Field(examples=["function"])
@@ -35,6 +35,12 @@ class Tool(_Wire):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: StrictBool | None = None
+
+
+class Tool(FunctionTool):
+    """A function, or a namespace of functions, which are its `tools`."""
+
+    tools: list[FunctionTool] | None = None
 
 
 class TextFormat(_Wire):

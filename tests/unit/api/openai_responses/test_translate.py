@@ -279,12 +279,12 @@ def test_a_conversation_keeps_what_is_said_in_it() -> None:
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"include": ["message.output_text.logprobs"]}, "include"),
-        ({"tool_choice": {"type": "web_search"}, "tools": [F]}, "tool_choice.type"),
+        ({"tool_choice": {"type": "file_search"}, "tools": [F]}, "tool_choice.type"),
         ({"text": {"format": {"type": "grammar"}}}, "text.format.type"),
         *(
             ({"tools": [F, {"type": kind}]}, "tools[1].type")
             for kind in (
-                *("web_search", "web_search_preview", "file_search", "code_interpreter", "mcp", "image_generation"),
+                *("file_search", "web_search_preview", "file_search", "code_interpreter", "mcp", "image_generation"),
                 *("computer_use_preview", "computer", "local_shell", "shell", "apply_patch", "custom", "tool_search"),
             )
         ),
