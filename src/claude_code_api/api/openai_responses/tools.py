@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from claude_code_api.api.checks import sound
 from claude_code_api.api.functions import (
@@ -66,17 +67,17 @@ def schema_of(request: ResponsesRequest, budget: SchemaBudget) -> Schema | None:
 
 def _functions(tool: GivenTool, where: str) -> Iterator[Function]:
     if tool.type != "namespace":
-        yield _function(tool, where, _name(tool, where))
+        yield _function(tool, where)
         return
     namespace = _name(tool, where)
     for index, inner in enumerate(tool.tools or []):
-        place = f"{where}.tools[{index}]"
-        yield _function(inner, place, joined(namespace, _name(inner, place)))
+        function = _function(inner, f"{where}.tools[{index}]")
+        yield replace(function, name=joined(namespace, function.name))
 
 
-def _function(tool: FunctionTool, where: str, name: str) -> Function:
+def _function(tool: FunctionTool, where: str) -> Function:
     check_type(tool.type, where)
-    return Function(where, name, tool.description, tool.parameters, tool.strict is True)
+    return Function(where, _name(tool, where), tool.description, tool.parameters, tool.strict is True)
 
 
 def _name(tool: FunctionTool, where: str) -> str:

@@ -284,7 +284,7 @@ def test_a_conversation_keeps_what_is_said_in_it() -> None:
         *(
             ({"tools": [F, {"type": kind}]}, "tools[1].type")
             for kind in (
-                *("file_search", "web_search_preview", "file_search", "code_interpreter", "mcp", "image_generation"),
+                *("file_search", "code_interpreter", "mcp", "image_generation"),
                 *("computer_use_preview", "computer", "local_shell", "shell", "apply_patch", "custom", "tool_search"),
             )
         ),
@@ -331,6 +331,8 @@ def test_a_field_of_another_type_is_no_request(fields: dict[str, Any]) -> None:
         ({"seed": 1, "reasoning": {"mode": "pro"}}, ("seed", "reasoning.mode")),
         ({"input": [{**HI, "phase": "final_answer"}]}, ("input[].phase",)),
         ({"metadata": {"a": "b"}, "store": True, "background": True, "stream": True, "tools": []}, ()),
+        ({"tools": [F, {"type": "web_search_preview_2025_03_11"}]}, ("tools.web_search_preview_2025_03_11",)),
+        ({"tools": [{"type": "web_search"}], "model": "agent/sonnet"}, ()),
         ({"truncation": "auto", "service_tier": "auto", "stream_options": {"include_obfuscation": False}}, ()),
         ({"include": ["reasoning.encrypted_content", "message.input_image.image_url"], "top_logprobs": 0}, ()),
         ({"prompt": None, "temperature": None, "previous_response_id": None, "conversation": None}, ()),
