@@ -20,7 +20,7 @@ def test_the_examples_of_the_official_client_run(
     page = (ROOT / "docs/recipes.md").read_text()
     printed = "".join(section for section in page.split("\n## ") if section.startswith("OpenAI SDK"))
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text() + printed, re.S)
-    assert len(examples) == 4
+    assert len(examples) == 5
     names: dict[str, object] = {}  # the README's second one goes on from its first
     for example in examples:
         exec(example.replace("http://localhost:8000", gateway.url), names)
@@ -28,6 +28,7 @@ def test_the_examples_of_the_official_client_run(
     sessions = gateway.http.get("/v1/sessions").json()["data"]
     assert sorted((one["id"].partition("_")[0], one["turns"]) for one in sessions) == [
         ("conv", 1),
+        ("conv", 2),
         ("conv", 2),
         ("my-session-123", 1),
         ("openai-sdk", 2),

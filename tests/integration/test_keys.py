@@ -413,7 +413,10 @@ def test_a_database_of_an_earlier_version_is_brought_here_unless_a_server_uses_i
     gateway = start_gateway()
     database = gateway.data / "default" / "conversations.db"
     with sqlite3.connect(database) as connection:
-        connection.execute("DROP TABLE api_key")
+        for table in ("api_key", "response_event", "response"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("ALTER TABLE turn DROP COLUMN developer")
+        connection.execute("ALTER TABLE conversation DROP COLUMN metadata")
         connection.execute("ALTER TABLE conversation DROP COLUMN kept")
         connection.execute("ALTER TABLE conversation DROP COLUMN profile")
         connection.execute("UPDATE alembic_version SET version_num = '0002'")

@@ -115,21 +115,22 @@ def imported(place: Workplace, session: str, history: Sequence[Message], *, mode
 
 def _sound(history: Sequence[Message]) -> list[Message]:
     """The history as the Messages API takes it: where a client took something out of it, a call may have lost its
-    result, and a result its call. Calls at its end are open."""
+    result, and a result its call. Calls at its end, which nothing of the assistant's follows, are open."""
     told: list[Message] = []
     calls: list[str] = []
-    for role, run in groupby(history, key=lambda message: message.role):
-        messages = list(run)
+    runs = [(role, list(run)) for role, run in groupby(history, key=lambda message: message.role)]
+    for number, (role, messages) in enumerate(runs, 1):
         if role == "assistant":
             calls = [one["id"] for message in messages for one in message.content if one["type"] == "tool_use"]
         else:
             given = {one["tool_use_id"] for message in messages for one in message.content if "tool_use_id" in one}
-            kept = [
+            missing = [call for call in calls if call not in given] if number < len(runs) else []
+            messages = [
                 Message("user", tuple(one for one in message.content if one.get("tool_use_id", "") in ("", *calls)))
                 for message in messages
             ]
-            missing = tuple(_no_result(call) for call in calls if call not in given)
-            messages = [Message("user", missing), *kept] if missing else kept
+            if missing:
+                messages.insert(0, Message("user", tuple(map(_no_result, missing))))
         told += messages
     return told
 
