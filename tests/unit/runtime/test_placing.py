@@ -488,3 +488,11 @@ async def test_a_turn_behind_one_whose_process_still_starts_for_nobody(world: Wo
     await world.settle()
     assert (ticket.conversation_id, world.store.forks) == ("a", [])
     await world.answer(ticket)
+
+
+async def test_what_is_not_kept_has_no_transcript_to_resume(world: World) -> None:
+    first = await world.talk("One", kept=False)
+    second = await world.talk("Two", kept=False, history=(user("One"), YES), system="Be kind.")
+    assert second.conversation_id == first.conversation_id
+    assert [launch.binding for launch in world.launcher.launched] == [None, None]
+    assert len(world.launcher.launched[1].history) == 2
