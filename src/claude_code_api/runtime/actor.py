@@ -64,6 +64,7 @@ class Actor:
         self._mailbox: deque[ev.Event] = deque()
         self._handling = False
         self._pending = Pending(self.record, host.feeds, self.notes)
+        self._coming: dict[str, Turn | None] = {}
         store = unstored if in_memory else host.store
         self._process = OwnProcess(self.record, host, store, self.post)
         self._work = Work(self, host, store, self._session, self._pending, self._process)
@@ -129,12 +130,13 @@ class Actor:
 
     def stands_at(self, turn_id: str) -> bool:
         """Whether the next turn goes on from this one, and from nothing later."""
-        settled = self.state in RESTING | BETWEEN_TURNS | {State.INTERRUPTING, State.STOPPING}
+        settled = self.state not in {State.REWINDING, State.CLOSING, State.CLOSED}
         return settled and not self._pending and self.record.head == turn_id
 
     def expect(self, turn: Turn) -> None:
-        """A turn is about to be requested: nothing else may come before it that is not there yet."""
+        """A turn is about to be requested, or given up: nothing comes before it that is not there yet."""
         self._pending.add(turn)
+        self._coming[turn.id] = None
 
     def accepted(self) -> None:
         """The store has what is expected, and keeps the conversation for it."""
@@ -142,12 +144,27 @@ class Actor:
 
     def give_up(self, turn: Turn, error: GatewayError) -> None:
         """A turn that was expected does not come."""
+        self._coming.pop(turn.id, None)
         self._pending.fail(turn, error)
+        self._let_in()
         self._host.changed(self)
 
     def request(self, turn: Turn) -> None:
         """Take a turn; everything else about it comes through its stream."""
         self._pending.add(turn)
+        if self._coming:
+            self._coming[turn.id] = turn  # one that is expected has its place already
+            self._let_in()
+        else:
+            self._take(turn)
+
+    def _let_in(self) -> None:
+        """Take what has come, up to the first turn that is still expected."""
+        while self._coming and (turn := next(iter(self._coming.values()))) is not None:
+            del self._coming[turn.id]
+            self._take(turn)
+
+    def _take(self, turn: Turn) -> None:
         if self.state in RESTING | BETWEEN_TURNS and len(self._pending) == 1 and turn.input.history is None:
             try:
                 content_of(turn.input.new, [*self.record.history, *turn.input.before])
@@ -158,8 +175,13 @@ class Actor:
 
     def cut(self, turn_id: str, error: GatewayError | None = None) -> None:
         """End a turn now; its reader gets `error`. A turn that is over is left alone, and so is a complete answer."""
-        if self._can_be_cut(turn_id):
-            self._pending.note_cut(turn_id, error or TurnCancelled("The turn was interrupted."))
+        if not self._can_be_cut(turn_id):
+            return
+        error = error or TurnCancelled("The turn was interrupted.")
+        if (turn := self._coming.get(turn_id)) is not None:  # the session does not know of it yet
+            self.give_up(turn, error)
+        else:
+            self._pending.note_cut(turn_id, error)
             self.post(ev.TurnCut(turn_id))
 
     def cut_current(self, error: GatewayError) -> None:
@@ -224,6 +246,7 @@ class Actor:
     def _collapse(self) -> None:
         """Answer everybody, end the process, and begin again from the last completed turn."""
         self._mailbox.clear()
+        self._coming.clear()
         for turn in self._pending:
             self._pending.fail(turn, defect())
         deleted = self.state in {State.CLOSING, State.CLOSED}

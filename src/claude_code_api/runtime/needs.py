@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from claude_code_api.core.conversation import as_answered, as_seen, open_calls, same_history
@@ -50,8 +51,7 @@ class Needs:
 
 def needs(record: Record, asked: TurnInput) -> Needs:
     """What a turn needs of this conversation: its own history when that is as good as the one that was sent."""
-    # The calls of an agent's own tools mean nothing where there are no such tools: it goes on from what was shown.
-    is_shown = asked.profile != record.profile == AGENT
+    is_shown = asked.profile != AGENT and _is_agents(record)
     if asked.history is None:
         held = as_seen(record.history) if is_shown else record.history
         history = [*held, *asked.before] if asked.before else held
@@ -59,7 +59,7 @@ def needs(record: Record, asked: TurnInput) -> Needs:
         is_own = not is_shown
     else:
         is_own = not is_shown and same_history(record.history, asked.history)
-        history = record.history if is_own else list(asked.history)
+        history = record.history if is_own else _told_to(asked.profile, asked.history)
         developer = asked.developer
     system = record.system if asked.system is None else asked.system
     schema = None if asked.schema is None else json.dumps(asked.schema, separators=(",", ":"))
@@ -76,6 +76,23 @@ def needs(record: Record, asked: TurnInput) -> Needs:
         is_bound=is_own and len(context) <= len(record.history),
         replaces=history is not record.history or developer[:known] != record.developer,
     )
+
+
+def _is_agents(record: Record) -> bool:
+    """Whether the history holds calls of an agent's own tools: they mean nothing where there are no such tools.
+
+    What is built from the history alone may be the copy of an earlier one, which another profile left.
+    """
+    return record.profile == AGENT or (record.binding is None and _has_own_calls(record.history))
+
+
+def _told_to(profile: str, history: Sequence[Message]) -> list[Message]:
+    """A history that came with the turn: what an agent said is in it when it was read from the store."""
+    return as_seen(history) if profile != AGENT and _has_own_calls(history) else list(history)
+
+
+def _has_own_calls(history: Sequence[Message]) -> bool:
+    return any(block.get("internal") for message in history for block in message.content)
 
 
 def content_of(new: Message, history: list[Message]) -> tuple[Block, ...]:

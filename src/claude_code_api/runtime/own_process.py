@@ -75,7 +75,7 @@ class OwnProcess:
             self._record.place,
             needed.profile,
             asked.options,
-            self._record.binding if needed.is_bound else None,
+            self._record.binding if needed.is_bound and asked.kept else None,  # what is not kept has no transcript
             tuple(needed.context),
             self._recall,
             asked.kept,

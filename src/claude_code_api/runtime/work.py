@@ -17,6 +17,7 @@ from claude_code_api.core.turn import (
     AnswerStarted,
     Message,
     StartKind,
+    ThinkingStarted,
     TurnCompleted,
     TurnEvent,
     TurnFailed,
@@ -151,7 +152,7 @@ class Work:
             self._owner.post(ev.TurnBroken(epoch))
         else:
             turn.answering = True
-            if turn.first_token_at is None and not isinstance(event, AnswerStarted):
+            if turn.first_token_at is None and not isinstance(event, AnswerStarted | ThinkingStarted):
                 turn.first_token_at = now
                 self._host.stats.first_token(turn.start, now - turn.requested_at)
             self._pending.put(turn, event)

@@ -106,9 +106,8 @@ def _first_turns(connection: Connection, span: Span, turns: int | None) -> Span 
 
 
 def _copy_turns(connection: Connection, key: str, ids: Sequence[str]) -> None:
-    statement = _copying(key)
-    for original in ids:
-        connection.execute(statement, {"copy": str(uuid.uuid4()), "original": original})
+    if ids:
+        connection.execute(_copying(key), [{"copy": str(uuid.uuid4()), "original": original} for original in ids])
 
 
 def _copy_beginning(connection: Connection, key: str, span: Span) -> None:

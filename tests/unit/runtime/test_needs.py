@@ -263,3 +263,18 @@ def test_a_process_with_the_same_history_knows_it_better() -> None:
     assert needed.settled(thought).history == [*thought, user("Wait.")]
     own = needs(record, asked())
     assert own.settled(list(HISTORY)).history is record.history
+
+
+def test_a_copy_of_what_an_agent_did_is_shown_to_a_chat_as_its_client_saw_it() -> None:
+    record = recorded()
+    record.history[1:2] = [assistant(OWN_CALL), OWN_RESULT, assistant("1")]
+    needed = needs(record, asked())
+    assert (needed.history, needed.replaces, needed.is_bound) == (HISTORY, True, False)
+    assert needs(record, asked(profile="agent")).history is record.history
+
+
+def test_an_agents_history_that_comes_with_a_turn_is_shown_to_a_chat_as_its_client_saw_it() -> None:
+    given = (user("One"), assistant(OWN_CALL), OWN_RESULT, assistant("1"))
+    record = Record("default", "conversation")
+    assert needs(record, asked(history=given)).history == HISTORY[:2]
+    assert needs(record, asked(history=given, profile="agent")).history == list(given)

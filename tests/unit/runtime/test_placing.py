@@ -448,3 +448,51 @@ async def test_a_stored_conversation_is_found_by_its_history(world: World) -> No
     ticket = await world.talk("Two", history=STORED.history, developer=STORED.developer)
     assert ticket.conversation_id == "a"
     assert world.actor("a").record.lineage == lineage([*STORED.history, user("Two"), YES])
+
+
+async def test_while_it_is_written_no_other_turn_comes_before_it(world: World) -> None:
+    world.store.held["a"] = replace(STORED, conversation_id="a")
+    world.store.taking.clear()
+    asking = asyncio.ensure_future(world.submit("Two", "a", after="turn-1", response=BACKGROUND))
+    await world.settle()
+    other = asyncio.ensure_future(world.submit("Zwei", "a"))
+    await world.settle()
+    world.store.taking.set()
+    first = await asking
+    second = await other
+    (agent,) = world.launcher.agents
+    assert agent.context == [first.turn_id]
+    await world.answer(first)
+    assert agent.context == [first.turn_id, second.turn_id]
+    await world.answer(second)
+
+
+async def test_a_turn_behind_one_whose_process_still_starts_for_nobody(world: World) -> None:
+    world.store.held["a"] = replace(STORED, conversation_id="a")
+    blocked = asyncio.Event()
+    start = world.launcher.start
+
+    async def slow(launch: Launch) -> FakeAgent:
+        await blocked.wait()
+        return await start(launch)
+
+    world.launcher.start = slow  # type: ignore[method-assign]
+    left = await world.submit("Two", "a", after="turn-1")
+    left.abandon()
+    await world.settle()
+    assert world.actor("a").state is State.STARTING
+    again = asyncio.ensure_future(world.submit("Two", "a", after="turn-1"))
+    await world.settle()
+    blocked.set()
+    ticket = await again
+    await world.settle()
+    assert (ticket.conversation_id, world.store.forks) == ("a", [])
+    await world.answer(ticket)
+
+
+async def test_what_is_not_kept_has_no_transcript_to_resume(world: World) -> None:
+    first = await world.talk("One", kept=False)
+    second = await world.talk("Two", kept=False, history=(user("One"), YES), system="Be kind.")
+    assert second.conversation_id == first.conversation_id
+    assert [launch.binding for launch in world.launcher.launched] == [None, None]
+    assert len(world.launcher.launched[1].history) == 2
