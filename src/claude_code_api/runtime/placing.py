@@ -66,9 +66,12 @@ class Placing:
         if asked.after is not None and not actor.stands_at(asked.after):
             actor = await self._branch(actor, asked.after)
         turn = Turn(asked, mark, requested_at, response)
+        was_stored = actor.record.is_stored
         if response is not None and response.background:
             await self._accept(actor, turn, response)
         actor.request(turn)
+        if turn.stream.failure is not None and actor.record.is_stored and not was_stored:
+            await self._take_back(actor)
         if asked.apart:
             self._end_with(turn, actor)
         actor.placed = self._running(turn, actor)
@@ -126,6 +129,12 @@ class Placing:
             await self._host.store.accept(actor.record.accepted(turn, response))
             undo.pop_all()
         actor.accepted()
+
+    async def _take_back(self, actor: Actor) -> None:
+        """What the conversation was made for was refused at once: nobody knows of it, unless it was found meanwhile."""
+        async with self._registry.change(actor.record.address):
+            if self._registry.get(actor.record.address) is None:
+                await self._host.store.delete(actor.key)
 
     def _running(self, turn: Turn, actor: Actor) -> Running:
         address, notes = actor.record.address, actor.notes

@@ -39,14 +39,15 @@ async def accepted(context: Context, tenant: str, begun: Begun, *, stream: bool)
     """
     ticket = begun.ticket
     refusal = ticket.failure
-    context.manager.backgrounds.run(ticket, begun.told(ticket.events()))
+    is_new = context.manager.backgrounds.run(ticket, begun.told(ticket.events()))
     if refusal is not None:
         await context.manager.store.forget_response(tenant, ticket.turn_id)
         raise named(refusal)
     if stream:
         return resumed(context, await find(context, tenant, begun.head.id), -1, begun.headers)
-    if ticket.replayed:
-        return JSONResponse(resource.stored(await find(context, tenant, begun.head.id), begun.head.telling))
+    if not is_new:
+        known = resource.stored(await find(context, tenant, begun.head.id), begun.head.telling)
+        return JSONResponse(known, headers=begun.headers)
     return JSONResponse(begun.head.pending("queued"), headers=begun.headers)
 
 
