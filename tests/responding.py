@@ -57,6 +57,13 @@ def ended(http: httpx.Client, identity: str, within: float = 30.0) -> Json:
     return response
 
 
+def same(one: Json, other: Json) -> bool:
+    """Whether two ways to ask for a response agree; a stream may say a second later when it was completed."""
+    return {**one, "completed_at": 0} == {**other, "completed_at": 0} and (
+        one["completed_at"] == other["completed_at"] or abs(one["completed_at"] - other["completed_at"]) <= 1
+    )
+
+
 def cancel(http: httpx.Client, identity: str) -> Json:
     """End a response."""
     return whole(http.post(f"/v1/responses/{identity}/cancel"))

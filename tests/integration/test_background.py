@@ -24,6 +24,7 @@ from tests.responding import (
     get,
     output,
     respond,
+    same,
     send,
     text_of,
     whole,
@@ -79,7 +80,7 @@ def test_it_can_be_streamed_at_once(gateway: Gateway) -> None:
         "response.queued",
         "response.in_progress",
     ]
-    assert get(gateway.http, last["id"]) == last
+    assert same(get(gateway.http, last["id"]), last)
     assert events(gateway.http, last["id"]) == streamed
 
 
@@ -88,7 +89,7 @@ def test_a_client_that_leaves_gets_the_rest_when_it_comes_back(gateway: Gateway)
     identity = seen[0]["response"]["id"]
     seen += events(gateway.http, identity, after=8, count=7)
     seen += events(gateway.http, identity, after=15)
-    assert told(seen) == get(gateway.http, identity)
+    assert same(told(seen), get(gateway.http, identity))
     assert text_of(told(seen)).endswith("word60")
     last = len(seen) - 1
     for after in (-1, 0, 1, 8, last // 2, last - 1, last, last + 1, 10**9):
@@ -213,7 +214,7 @@ def test_its_calls_are_answered(gateway: Gateway, answers_in_the_background: boo
     assert called["status"] == "completed"
     calls = calls_of(called)
     assert [json.loads(call["arguments"]) for call in calls] == [{"city": "Rome"}, {"city": "Oslo"}]
-    assert told(events(gateway.http, called["id"])) == called
+    assert same(told(events(gateway.http, called["id"])), called)
     pid = gateway.pid(called["conversation_id"])
     results = [output(calls[0], "sunny"), output(calls[1], "snow")]
     more = {"tools": [WEATHER], "previous_response_id": called["id"]}
@@ -259,7 +260,8 @@ def test_a_full_queue_refuses_it_and_keeps_nothing(start_gateway: Start, model: 
 def test_no_room_refuses_it_and_keeps_nothing(start_gateway: Start, model: Model) -> None:
     gateway = start_gateway({"claude__max_concurrent_sessions": 1, "claude__max_waiting": 0})
     first = running(gateway, SLOW, conversation_id="room")
-    for more in ({"conversation_id": "no-room"}, {}):
+    places: tuple[dict[str, Any], ...] = ({"conversation_id": "no-room"}, {})
+    for more in places:
         answer = send(gateway.http, "bg-no-room", background=True, **more)
         refused(answer, 429, "capacity_exceeded")
         assert int(answer.headers["Retry-After"]) >= 1
@@ -279,7 +281,7 @@ def test_one_key_is_one_response(gateway: Gateway, model: Model) -> None:
     done = ended(gateway.http, accepted["id"])
     assert whole(send(gateway.http, said, background=True, headers=key)) == done
     assert len(model.asked("bg-once")) == 1
-    assert told(events(gateway.http, done["id"])) == done
+    assert same(told(events(gateway.http, done["id"])), done)
 
 
 def test_the_key_of_one_that_was_cancelled_is_free(gateway: Gateway) -> None:

@@ -106,6 +106,12 @@ class Actor:
         return self.state in RESTING | BETWEEN_TURNS and not self._pending
 
     @property
+    def settled(self) -> bool:
+        """Nothing more comes to its history; what was cut or has failed may still be on its way out."""
+        settled = self.state in RESTING | BETWEEN_TURNS | {State.INTERRUPTING, State.STOPPING}
+        return settled and not self._pending
+
+    @property
     def kept(self) -> bool:
         """The store keeps it: it had a turn, or was made without one, and is not deleted."""
         return self._session.resumable and self.state is not State.CLOSED
@@ -129,8 +135,7 @@ class Actor:
 
     def stands_at(self, turn_id: str) -> bool:
         """Whether the next turn goes on from this one, and from nothing later."""
-        settled = self.state in RESTING | BETWEEN_TURNS | {State.INTERRUPTING, State.STOPPING}
-        return settled and not self._pending and self.record.head == turn_id
+        return self.settled and self.record.head == turn_id
 
     def expect(self, turn: Turn) -> None:
         """A turn is about to be requested: nothing else may come before it that is not there yet."""

@@ -90,7 +90,7 @@ class Placing:
         return await self._holder(tenant, asked) or self._registry.make(tenant)
 
     async def _holder(self, tenant: str, asked: TurnInput) -> Actor | None:
-        """The conversation at rest that holds the history of a request which names none."""
+        """The settled conversation that holds the history of a request which names none."""
         if not asked.history or not self._by_lineage:
             return None
         held = lineage(asked.history)
@@ -99,7 +99,7 @@ class Placing:
             return None
         actor = await self._registry.find_or_make(Address(tenant, found))
         record = actor.record
-        if actor.at_rest and (record.lineage or lineage(record.history)) == held:
+        if actor.settled and (record.lineage or lineage(record.history)) == held:
             return actor
         self._host.changed(actor)  # somebody else was faster: what it holds or does now is theirs
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 from starlette.responses import JSONResponse, Response
@@ -101,7 +100,9 @@ async def _to_the_end(context: Context, response: StoredResponse, reader: Reader
     if ended is None or ended.status in _OPEN:
         return  # it was deleted, or this reader has left
     told = await store.events(response.turn_id, after=-1)
-    stream = Stream.restored(told, resource.head_of(ended, telling(context, ended.settings)), clock=time.time)
+    head = resource.head_of(ended, telling(context, ended.settings))
+    finished_at = ended.created_at if ended.turn is None else ended.turn.finished_at
+    stream = Stream.restored(told, head, clock=lambda: finished_at)
     for event in stream.of(_outcome(ended)):
         if event["sequence_number"] > after:
             yield event
