@@ -32,6 +32,9 @@ from claude_code_api.runtime.work import Work
 
 _log = structlog.get_logger("claude_code_api.session")
 
+_CHANGING = frozenset({State.REWINDING, State.CLOSING, State.CLOSED})
+"""Where something else than a turn changes the history, or ends it."""
+
 
 class Actor:
     """The live side of one conversation. All methods are synchronous and must be called on the event loop.
@@ -107,6 +110,11 @@ class Actor:
         return self.state in RESTING | BETWEEN_TURNS and not self._pending
 
     @property
+    def settled(self) -> bool:
+        """Nothing more comes to its history; what was cut or has failed may still be on its way out."""
+        return self.state not in _CHANGING and not self._pending
+
+    @property
     def kept(self) -> bool:
         """The store keeps it: it had a turn, or was made without one, and is not deleted."""
         return self._session.resumable and self.state is not State.CLOSED
@@ -130,8 +138,7 @@ class Actor:
 
     def stands_at(self, turn_id: str) -> bool:
         """Whether the next turn goes on from this one, and from nothing later."""
-        settled = self.state not in {State.REWINDING, State.CLOSING, State.CLOSED}
-        return settled and not self._pending and self.record.head == turn_id
+        return self.settled and self.record.head == turn_id
 
     def expect(self, turn: Turn) -> None:
         """A turn is about to be requested, or given up: nothing comes before it that is not there yet."""

@@ -38,17 +38,18 @@ class Backgrounds:
         self._running: dict[str, _Recording] = {}
         self._closing = asyncio.Event()
 
-    def run(self, ticket: Ticket, events: AsyncIterator[Event]) -> None:
+    def run(self, ticket: Ticket, events: AsyncIterator[Event]) -> bool:
         """Record the events of a turn to their end; the ticket is kept until then.
 
-        To be called as soon as there is a ticket. A turn that is recorded already, or was, is not recorded again.
+        To be called as soon as there is a ticket. False for a turn that is recorded already, or was: not again.
         """
         if ticket.replayed or ticket.turn_id in self._running:
             ticket.abandon()
-            return
+            return False
         recording = _Recording(ticket, events, self._store, self._tasks, self._closing)
         self._running[ticket.turn_id] = recording
         recording.task = self._tasks.spawn(self._record(recording), f"record-{ticket.turn_id}")
+        return True
 
     async def _record(self, recording: _Recording) -> None:
         ticket = recording.ticket

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import OrderedDict
 
 from claude_code_api.core import events as ev
 from claude_code_api.core.conversation import lineage
@@ -25,7 +26,10 @@ _RETRY_S = 600.0
 
 
 class Placing:
-    """Lives on one event loop. `by_lineage`: find a conversation by the history that it holds."""
+    """Lives on one event loop. `by_lineage`: find a conversation by the history that it holds.
+
+    Owns, for some time, which forks were made for which requests.
+    """
 
     def __init__(self, host: Host, registry: Registry, revisions: Revisions, *, by_lineage: bool) -> None:
         self._host = host
@@ -33,6 +37,7 @@ class Placing:
         self._revisions = revisions
         self._by_lineage = by_lineage
         self._answers = Answers(host.store, host.tasks, self._note_delivered)
+        self._branches: OrderedDict[tuple[str, str, str], tuple[Address, float]] = OrderedDict()
 
     async def submit(
         self,
@@ -63,12 +68,18 @@ class Placing:
             if (again := await self._answered_before(actor, mark)) is not None:
                 return again
             actor = await self._actor_for(tenant, conversation_id, asked)
-        if asked.after is not None and not actor.stands_at(asked.after):
-            actor = await self._branch(actor, asked.after)
+        branches = asked.after is not None and not actor.stands_at(asked.after)
+        if branches and (again := await self._branched_before(actor, asked, mark)) is not None:
+            return again
+        if branches:
+            actor = await self._branch(actor, asked, mark)
         turn = Turn(asked, mark, requested_at, response)
+        is_made = branches or not actor.record.is_stored
         if response is not None and response.background:
             await self._accept(actor, turn, response)
         actor.request(turn)
+        if turn.stream.failure is not None and is_made and actor.record.is_stored:
+            await self._take_back(actor)
         if asked.apart:
             self._end_with(turn, actor)
         actor.placed = self._running(turn, actor)
@@ -87,7 +98,7 @@ class Placing:
         return await self._holder(tenant, asked) or self._registry.make(tenant)
 
     async def _holder(self, tenant: str, asked: TurnInput) -> Actor | None:
-        """The conversation at rest that holds the history of a request which names none."""
+        """The settled conversation that holds the history of a request which names none."""
         if not asked.history or not self._by_lineage:
             return None
         held = lineage(asked.history)
@@ -96,7 +107,7 @@ class Placing:
             return None
         actor = await self._registry.find_or_make(Address(tenant, found))
         record = actor.record
-        if actor.at_rest and (record.lineage or lineage(record.history)) == held:
+        if actor.settled and (record.lineage or lineage(record.history)) == held:
             return actor
         self._host.changed(actor)  # somebody else was faster: what it holds or does now is theirs
         return None
@@ -112,11 +123,24 @@ class Placing:
             found = self._registry.unstored_holding(tenant, held, system=asked.system or "")
         return found or self._registry.make_unstored(tenant)
 
-    async def _branch(self, actor: Actor, turn_id: str) -> Actor:
+    async def _branch(self, actor: Actor, asked: TurnInput, mark: RequestMark) -> Actor:
         """A fork of the conversation at a turn behind which it has gone on, or is about to."""
+        assert asked.after is not None
         self._host.changed(actor)  # nothing may be under way in it
-        made = await self._revisions.branch(actor.record.address, turn_id)
+        made = await self._revisions.branch(actor.record.address, asked.after)
+        now = time.time()
+        while self._branches and next(iter(self._branches.values()))[1] < now - _RETRY_S:
+            self._branches.popitem(last=False)
+        self._branches[actor.key, asked.after, mark.fingerprint] = made, now
         return await self._registry.find_or_make(made)
+
+    async def _branched_before(self, actor: Actor, asked: TurnInput, mark: RequestMark) -> Running | None:
+        """The turn of the same request on the fork that was made for it, when its answer did not arrive."""
+        known = self._branches.get((actor.key, asked.after or "", mark.fingerprint))
+        if known is None or mark.idempotency_key is not None:
+            return None
+        fork = await self._registry.find(known[0])
+        return None if fork is None else await self._answered_before(fork, mark)
 
     async def _accept(self, actor: Actor, turn: Turn, response: NewResponse) -> None:
         """Record a response in the background. While that is written, its place in the conversation is taken."""
@@ -126,6 +150,12 @@ class Placing:
             await self._host.store.accept(actor.record.accepted(turn, response))
             undo.pop_all()
         actor.accepted()
+
+    async def _take_back(self, actor: Actor) -> None:
+        """What the conversation was made for was refused at once: nobody knows of it, unless it was found meanwhile."""
+        async with self._registry.change(actor.record.address):
+            if self._registry.get(actor.record.address) is None:
+                await self._host.store.delete(actor.key)
 
     def _running(self, turn: Turn, actor: Actor) -> Running:
         address, notes = actor.record.address, actor.notes

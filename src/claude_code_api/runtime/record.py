@@ -33,7 +33,7 @@ class Record:
 
     `system` is the prompt without `developer`, the instructions of its dialogue. `head` is the turn that it goes on
     from. `is_stored`: the store keeps it; `is_placed`: the store knows its place. `is_copy`: its history was copied,
-    and no turn has gone on from it yet. `lineage` is known from its first turn in this server on, until it goes back.
+    and no turn has gone on from it yet. `is_found`: by the history that it holds. `lineage` is known from its first turn in this server on, until it goes back.
     """
 
     tenant: str
@@ -58,6 +58,7 @@ class Record:
     is_placed: bool = False
     is_copy: bool = False
     lineage: str | None = None
+    is_found: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -73,6 +74,7 @@ class Record:
             system=stored.system,
             developer=stored.developer,
             head=stored.head,
+            is_found=stored.is_found,
             model=stored.model,
             profile=stored.profile,
             turns=stored.turns,
@@ -155,10 +157,14 @@ class Record:
             binding=Binding(agent.cli_session_id, event.leaf) if event.leaf and is_bound else None,
             is_new_session=self._leaves_a_session(agent, is_bound=is_bound),
             is_fork=needed.replaces,
-            lineage=None if turn.input.named or profile.name != CHAT else lineage(history),
+            lineage=lineage(history) if self._may_be_found(turn) and profile.name == CHAT else None,
             entries=agent.entries,
             has_response=turn.response is not None,
         )
+
+    def _may_be_found(self, turn: Turn) -> bool:
+        """Whether requests that name nothing may find it by its history. Behind a turn, that is as it was before."""
+        return not turn.input.named if turn.input.after is None else self.is_found
 
     def _leaves_a_session(self, agent: Agent, *, is_bound: bool) -> bool:
         """Whether copies of other sessions than this process's can go; without a binding nobody knows of which."""
@@ -171,7 +177,7 @@ class Record:
         self.history, self.system, self.developer = history, done.system, needed.developer
         self.binding, self.head = done.binding, turn.id
         self.model, self.profile = done.model, done.profile
-        self.lineage = done.lineage
+        self.lineage, self.is_found = done.lineage, done.lineage is not None
         self.turns += 1
         self.usage += done.usage
         self.cost_stored += done.cost_usd
@@ -184,3 +190,4 @@ class Record:
         self.history, self.binding, self.unread = list(left.history), left.binding, left.unread
         self.developer, self.head = left.developer, left.head
         self.turns, self.last_used_at, self.lineage = left.turns, left.last_used_at, None
+        self.is_found = left.is_found

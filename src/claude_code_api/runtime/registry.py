@@ -108,11 +108,11 @@ class Registry:
         return self._unstored.get(address)
 
     def unstored_holding(self, tenant: str, held: str, *, system: str) -> Actor | None:
-        """One of a tenant's that holds the history of this lineage and is at rest, better one with this prompt."""
+        """One of a tenant's that holds the history of this lineage and is settled, better one with this prompt."""
         found = [
             actor
             for address, actor in self._unstored.items()
-            if address.tenant == tenant and actor.record.lineage == held and actor.at_rest
+            if address.tenant == tenant and actor.record.lineage == held and actor.settled
         ]
         return min(found, key=lambda actor: actor.record.system != system, default=None)
 

@@ -29,7 +29,7 @@ class StoredConversation:
 
     `key` is its internal id, never used again; `epoch` the generation of its last process; `place` its directory, empty
     before it had one. `system` is the prompt without `developer`, the instructions that its history holds. `head` is
-    the turn that it goes on from, None when there is none. `history`, `unread`, `developer` and `head` are left out of
+    the turn that it goes on from, None when there is none. `is_found`: by the history that it holds. `history`, `unread`, `developer` and `head` are left out of
     lists.
     """
 
@@ -51,6 +51,7 @@ class StoredConversation:
     unread: Unread | None
     developer: tuple[str, ...] = ()
     head: str | None = None
+    is_found: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -44,6 +44,7 @@ def conversation_of(row: Row[Any]) -> StoredConversation:
         history=(),
         unread=None,
         metadata=row.metadata,
+        is_found=row.lineage is not None,
     )
 
 

@@ -106,6 +106,9 @@ class FakeStore(NoStore):
             raise StoreUnavailable("The store is full.")
         self.writes.append(accepted)
 
+    async def delete(self, key: str) -> None:
+        self.writes.append(("deleted", key))
+
 
 class FakeLauncher:
     """Starts processes at once, each in a place of its own."""
@@ -428,6 +431,8 @@ async def test_a_turn_that_is_refused_at_once_has_ended_and_is_written_as_that()
     assert ticket.failure is error
     assert error.code == "capacity_exceeded"
     assert (error.code, error.message) in world.store.writes
+    accepted = next(write for write in world.store.writes if isinstance(write, AcceptedResponse))
+    assert ("deleted", accepted.key) in world.store.writes
     await world.answer(busy)
     await world.manager.shutdown()
 

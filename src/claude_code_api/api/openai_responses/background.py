@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 
 from starlette.responses import JSONResponse, Response
@@ -39,14 +38,15 @@ async def accepted(context: Context, tenant: str, begun: Begun, *, stream: bool)
     """
     ticket = begun.ticket
     refusal = ticket.failure
-    context.manager.backgrounds.run(ticket, begun.told(ticket.events()))
+    is_new = context.manager.backgrounds.run(ticket, begun.told(ticket.events()))
     if refusal is not None:
         await context.manager.store.forget_response(tenant, ticket.turn_id)
         raise named(refusal)
     if stream:
         return resumed(context, await find(context, tenant, begun.head.id), -1, begun.headers)
-    if ticket.replayed:
-        return JSONResponse(resource.stored(await find(context, tenant, begun.head.id), begun.head.telling))
+    if not is_new:
+        known = resource.stored(await find(context, tenant, begun.head.id), begun.head.telling)
+        return JSONResponse(known, headers=begun.headers)
     return JSONResponse(begun.head.pending("queued"), headers=begun.headers)
 
 
@@ -100,7 +100,9 @@ async def _to_the_end(context: Context, response: StoredResponse, reader: Reader
     if ended is None or ended.status in _OPEN:
         return  # it was deleted, or this reader has left
     told = await store.events(response.turn_id, after=-1)
-    stream = Stream.restored(told, resource.head_of(ended, telling(context, ended.settings)), clock=time.time)
+    head = resource.head_of(ended, telling(context, ended.settings))
+    finished_at = ended.created_at if ended.turn is None else ended.turn.finished_at
+    stream = Stream.restored(told, head, clock=lambda: finished_at)
     for event in stream.of(_outcome(ended)):
         if event["sequence_number"] > after:
             yield event
