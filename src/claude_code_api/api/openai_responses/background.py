@@ -46,7 +46,9 @@ async def accepted(context: Context, tenant: str, begun: Begun, *, stream: bool)
     if stream:
         return resumed(context, await find(context, tenant, begun.head.id), -1, begun.headers)
     if ticket.replayed:
-        return JSONResponse(resource.stored(await find(context, tenant, begun.head.id), begun.head.telling))
+        return JSONResponse(
+            resource.stored(await find(context, tenant, begun.head.id), begun.head.telling), headers=begun.headers
+        )
     return JSONResponse(begun.head.pending("queued"), headers=begun.headers)
 
 
