@@ -64,7 +64,7 @@ class Auth:
             log.warning("api_keys_gone", consequence="everybody may send requests" if is_open else "nobody gets in")
         self._had_keys = bool(known)
         if known:
-            return admit(_given(headers), known, time.time())
+            return admit(given_key(headers), known, time.time())
         if self._exposed:
             raise InvalidApiKey(
                 "There are no API keys any more, and other machines can reach this server: it refuses everything until "
@@ -95,7 +95,8 @@ def _is_open(scope: Scope) -> bool:
     return "deep" not in parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
-def _given(headers: Headers) -> str | None:
+def given_key(headers: Headers) -> str | None:
+    """The API key that a request carries."""
     scheme, _, key = headers.get("authorization", "").strip().partition(" ")
     bearer = key.strip() if scheme.lower() == "bearer" else ""
     return bearer or headers.get("x-api-key", "").strip()

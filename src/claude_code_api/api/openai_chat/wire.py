@@ -56,10 +56,10 @@ class ChatMessage(_Wire):
     """One message."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | Annotated[list[ContentPart], Field(max_length=_MOST_PARTS)] | None = None
+    content: str | Annotated[list[ContentPart], Field(max_length=_MOST_PARTS, fail_fast=True)] | None = None
     refusal: str | None = None
     reasoning_content: Any = Field(None, description="What an earlier answer said it thought; the model has its own.")
-    tool_calls: list[ToolCall] | None = Field(None, max_length=_MOST_PARTS)
+    tool_calls: list[ToolCall] | None = Field(None, max_length=_MOST_PARTS, fail_fast=True)
     tool_call_id: str | None = None
 
 
@@ -115,7 +115,7 @@ class ChatRequest(_Wire):
     )
 
     model: str | None = None
-    messages: list[ChatMessage] = Field(min_length=1, max_length=_MOST_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=_MOST_MESSAGES, fail_fast=True)
     conversation_id: str | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None

@@ -11,7 +11,7 @@ from claude_code_api.api.openai_items.wire import InputItem
 MOST_ITEMS = 20
 """In one request, as at OpenAI."""
 
-Items = Annotated[list[InputItem], Field(max_length=MOST_ITEMS)]
+Items = Annotated[list[InputItem], Field(max_length=MOST_ITEMS, fail_fast=True)]
 
 
 class _Wire(BaseModel):
@@ -45,4 +45,4 @@ class MetadataRequest(_Wire):
 class ItemsRequest(_Wire):
     """Items to be added to a conversation."""
 
-    items: Annotated[list[InputItem], Field(min_length=1, max_length=MOST_ITEMS)]
+    items: Annotated[list[InputItem], Field(min_length=1, max_length=MOST_ITEMS, fail_fast=True)]

@@ -34,7 +34,7 @@ class InputPart(_Wire):
         return self
 
 
-Parts: TypeAlias = Annotated[list[InputPart], Field(max_length=_MOST_PARTS)]
+Parts: TypeAlias = Annotated[list[InputPart], Field(max_length=_MOST_PARTS, fail_fast=True)]
 
 
 class _Item(_Wire):
@@ -145,7 +145,7 @@ InputItem: TypeAlias = Annotated[
     Discriminator(_kind),
 ]
 
-InputItems: TypeAlias = Annotated[list[InputItem], Field(max_length=_MOST_ITEMS)]
+InputItems: TypeAlias = Annotated[list[InputItem], Field(max_length=_MOST_ITEMS, fail_fast=True)]
 """What a request brings, in order."""
 
 Input: TypeAlias = str | InputItems

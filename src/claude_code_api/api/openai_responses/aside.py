@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import Request
+from pydantic import BaseModel
 
 from claude_code_api.api.client import ClientWatch
 from claude_code_api.api.context import Context
 from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_responses.begin import named
+from claude_code_api.api.parameters import Refusal, check_refused, ignored, undeclared
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.profiles import CHAT
 from claude_code_api.core.turn import Message, Options, TurnCompleted, TurnFailed, TurnInput
@@ -16,6 +20,18 @@ from claude_code_api.runtime.stored import StoredHistory
 from claude_code_api.runtime.ticket import Ticket
 
 NO_OPTIONS = Options()
+_REFUSED: Mapping[str, Refusal] = {
+    "conversation": Refusal(
+        lambda value: value is not None, "name the last response of it as 'previous_response_id', or send its items."
+    ),
+}
+
+
+def unused(context: Context, body: BaseModel) -> dict[str, str]:
+    """The header that lists the fields without an effect. Raises UnsupportedParameter."""
+    check_refused(body.model_extra or {}, _REFUSED)
+    names = ignored(undeclared(body), strict=context.strict_params)
+    return {"X-Ignored-Params": ", ".join(names)} if names else {}
 
 
 async def ask(

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict
 
+from claude_code_api.api.checks import sound
 from claude_code_api.api.context import Context
 from claude_code_api.api.fetched import fetched
 from claude_code_api.api.openai_items.context import hide
@@ -44,6 +45,7 @@ class CompactRequest(BaseModel):
 
 async def compacted(request: Request, body: CompactRequest, context: Context, caller: Caller) -> dict[str, Any]:
     """Have Claude write the summary."""
+    sound(body.instructions or "", "instructions")
     media = await fetched(request, context, caller.tenant, urls_to_fetch(body.input))
     history = await history_of(context, caller.tenant, body.previous_response_id, body.input, media)
     if not history.messages:

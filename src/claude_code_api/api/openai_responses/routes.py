@@ -14,6 +14,7 @@ from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.fetched import fetched
 from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_responses import background, input_items, resource
+from claude_code_api.api.openai_responses.aside import unused
 from claude_code_api.api.openai_responses.begin import Begun, begin, named, telling
 from claude_code_api.api.openai_responses.compaction import CompactRequest, compacted
 from claude_code_api.api.openai_responses.frames import frames
@@ -26,6 +27,9 @@ from claude_code_api.core.turn import TurnCompleted, TurnFailed, TurnStarted
 from claude_code_api.errors import GatewayError, InvalidRequest
 
 router = APIRouter(prefix="/v1/responses", tags=["OpenAI"])
+
+_LAST = 2**53
+"""No event has a larger number: a store could not take it."""
 
 
 @router.post("", summary="Create a response")
@@ -54,14 +58,20 @@ async def create(request: Request, body: ResponsesRequest, context: Ctx, caller:
 
 
 @router.post("/compact", summary="Compact a conversation")
-async def compact(request: Request, body: CompactRequest, context: Ctx, caller: Who) -> dict[str, Any]:
+async def compact(
+    request: Request, body: CompactRequest, context: Ctx, caller: Who, response: Response
+) -> dict[str, Any]:
     """The user's messages, and one item with a summary of all the rest that Claude wrote, to go on from."""
+    response.headers.update(unused(context, body))
     return await compacted(request, body, context, caller)
 
 
 @router.post("/input_tokens", summary="Count the tokens of a request")
-async def input_tokens(request: Request, body: TokensRequest, context: Ctx, caller: Who) -> dict[str, Any]:
+async def input_tokens(
+    request: Request, body: TokensRequest, context: Ctx, caller: Who, response: Response
+) -> dict[str, Any]:
     """How many tokens the model would read, as Claude Code counts them; nothing is answered, and nothing kept."""
+    response.headers.update(unused(context, body))
     return await counted(request, body, context, caller)
 
 
@@ -71,7 +81,9 @@ async def retrieve(
     context: Ctx,
     caller: Who,
     stream: Annotated[bool, Query(description="Of a response in the background: its events.")] = False,
-    starting_after: Annotated[int, Query(ge=-1, description="The event that the stream goes on behind.")] = -1,
+    starting_after: Annotated[
+        int, Query(ge=-1, le=_LAST, description="The event that the stream goes on behind.")
+    ] = -1,
 ) -> Response:
     """A response as it is kept; with `stream` its events behind a number, and those that come, each once."""
     stored = await background.find(context, caller.tenant, response_id)

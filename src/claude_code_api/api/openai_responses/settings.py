@@ -8,7 +8,7 @@ from typing import Any, Literal
 from claude_code_api.api.openai_items.namespaces import namespaced
 from claude_code_api.api.openai_items.shapes import Hide
 from claude_code_api.api.openai_items.told import Telling
-from claude_code_api.api.openai_responses.wire import ResponsesRequest, Tool
+from claude_code_api.api.openai_responses.wire import FunctionTool, ResponsesRequest, Tool
 
 _ENCRYPTED = "reasoning.encrypted_content"
 INCLUDED = (_ENCRYPTED, "message.input_image.image_url")
@@ -69,8 +69,20 @@ def truncation(request: ResponsesRequest) -> Literal["auto", "disabled"]:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    if tool.type != "function":
-        return tool.model_dump(mode="json", exclude_none=True)
+    """What was checked of it, and no more: what else a client says of one may be anything."""
+    if tool.type == "function":
+        return _function(tool)
+    if tool.type != "namespace":
+        return {"type": tool.type}
+    return {
+        "type": "namespace",
+        "name": tool.name,
+        "description": tool.description,
+        "tools": [_function(one) for one in tool.tools or ()],
+    }
+
+
+def _function(tool: FunctionTool) -> dict[str, Any]:
     return {
         "type": "function",
         "name": tool.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import time
 import uuid
 from collections import deque
 from collections.abc import Mapping
@@ -16,13 +17,14 @@ from fastapi import APIRouter
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from claude_code_api.api.auth import given_key
 from claude_code_api.api.context import Context
 from claude_code_api.api.errors import envelope, of_validation, status_of
 from claude_code_api.api.openai_responses.begin import Begun, begin
 from claude_code_api.api.openai_responses.place import Unkept
 from claude_code_api.api.openai_responses.wire import ResponsesRequest
-from claude_code_api.core.keys import Caller
-from claude_code_api.errors import CapacityExceeded, ConnectionExpired, GatewayError, InvalidRequest
+from claude_code_api.core.keys import Caller, admit
+from claude_code_api.errors import CapacityExceeded, ConnectionExpired, GatewayError, InvalidApiKey, InvalidRequest
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.tasks import Tasks
 
@@ -34,13 +36,19 @@ _LONGEST_S = 3600.0
 """How long a connection lasts, by the specification."""
 
 _MOST_WAITING = 16
+_MOST_CHARACTERS = 32 * 2**20
+"""Of all messages that wait on one connection; a single one may be larger."""
+
 _NOT_HERE = ("background", "stream_options", "stream_id", "generate")
 """Fields of the HTTP request that mean nothing on a connection, and OpenAI's own ones beyond the specification."""
 
 
 @router.websocket("/v1/responses")
 async def responses(socket: WebSocket) -> None:
-    """Answer `response.create` messages, in the order they come; a client that leaves ends the response that runs."""
+    """Answer `response.create` messages, in the order they come; a client that leaves ends the response that runs.
+
+    Each message is let in by itself: a key that was revoked meanwhile opens nothing here either.
+    """
     await socket.accept()
     connection = _Connection(socket, socket.app.state.context, socket.state.caller)
     tasks = Tasks()
@@ -71,17 +79,23 @@ class _Connection:
     async def listen(self) -> None:
         """Take messages until the client leaves."""
         while (message := await self._socket.receive())["type"] == "websocket.receive":
-            if len(self._waiting) < _MOST_WAITING:
-                self._waiting.append(message.get("text") or "")
+            text = message.get("text") or ""
+            if self._has_room(text):
+                self._waiting.append(text)
                 self._came.set()
             else:
                 await self._refuse(
                     CapacityExceeded(
-                        f"{_MOST_WAITING} messages wait on this connection: send the next when one is answered.",
+                        f"{len(self._waiting)} messages wait on this connection: send the next when one is answered.",
                         retry_after=1,
                     )
                 )
         self.leave()
+
+    def _has_room(self, text: str) -> bool:
+        if len(self._waiting) >= _MOST_WAITING:
+            return False
+        return not self._waiting or sum(map(len, self._waiting)) + len(text) <= _MOST_CHARACTERS
 
     def leave(self) -> None:
         """The client is gone: what runs for it ends."""
@@ -101,6 +115,9 @@ class _Connection:
                 return
             self._came.clear()
             while self._waiting and not self._gone:
+                if asyncio.get_running_loop().time() >= self._until:
+                    await self._expire()
+                    return
                 await self._answer(self._waiting.popleft())
 
     async def _expire(self) -> None:
@@ -109,10 +126,21 @@ class _Connection:
                 "This connection is an hour old: open another, and go on there with previous_response_id."
             )
         )
-        await self._socket.close(1000)
+        await self._close(1000)
+
+    async def _close(self, code: int) -> None:
+        self.leave()
+        await self._socket.close(code)
+
+    async def _admit(self) -> None:
+        """Who opened the connection must still be let in. Raises InvalidApiKey or StoreUnavailable."""
+        known = await self._context.keys.known()
+        if known or self._caller.key_id is not None:
+            self._caller = admit(given_key(self._socket.headers), known, time.time())
 
     async def _answer(self, message: str) -> None:
         try:
+            await self._admit()
             body = _read(message)
             begun = await begin(
                 self._context,
@@ -126,6 +154,8 @@ class _Connection:
         except GatewayError as error:
             self._unkept.forget()
             await self._refuse(error)
+            if isinstance(error, InvalidApiKey):
+                await self._close(1008)
             return
         self._running = begun
         try:

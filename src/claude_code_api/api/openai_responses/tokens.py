@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from claude_code_api.api.checks import sound
 from claude_code_api.api.context import Context
 from claude_code_api.api.fetched import fetched
 from claude_code_api.api.openai_items.parts import urls_to_fetch
@@ -36,6 +37,7 @@ class TokensRequest(BaseModel):
 
 async def counted(request: Request, body: TokensRequest, context: Context, caller: Caller) -> dict[str, Any]:
     """Have Claude Code count. Tools are counted as the JSON they are."""
+    sound(body.instructions or "", "instructions")
     media = await fetched(request, context, caller.tenant, urls_to_fetch(body.input))
     history = await history_of(context, caller.tenant, body.previous_response_id, body.input, media)
     if not history.messages:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from claude_code_api.api.checks import sound
+from claude_code_api.api.checks import checked_name, sound
 from claude_code_api.api.functions import (
     FLAT,
     Format,
@@ -69,7 +69,8 @@ def _functions(tool: GivenTool, where: str) -> Iterator[Function]:
     if tool.type != "namespace":
         yield _function(tool, where)
         return
-    namespace = _name(tool, where)
+    namespace = checked_name(_name(tool, where), f"{where}.name")
+    sound(tool.description or "", f"{where}.description")
     for index, inner in enumerate(tool.tools or []):
         function = _function(inner, f"{where}.tools[{index}]")
         yield replace(function, name=joined(namespace, function.name))
