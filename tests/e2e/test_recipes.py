@@ -1,4 +1,4 @@
-"""The examples that need nothing but the official client run as they are printed."""
+"""The examples that need nothing but OpenAI's own clients run as they are printed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from tests.gateway import Gateway
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_examples_of_the_official_client_run(
+def test_the_examples_of_the_official_clients_run(
     start_gateway: Callable[..., Gateway], capsys: pytest.CaptureFixture[str]
 ) -> None:
     gateway = start_gateway()
     page = (ROOT / "docs/recipes.md").read_text()
-    printed = "".join(section for section in page.split("\n## ") if section.startswith("OpenAI SDK"))
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text() + printed, re.S)
-    assert len(examples) == 5
+    sections = [one for one in page.split("\n## ") if one.startswith(("OpenAI SDK", "OpenAI Agents SDK"))]
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text() + "".join(sections), re.S)
+    assert len(examples) == 6
     names: dict[str, object] = {}  # the README's second one goes on from its first
     for example in examples:
         exec(example.replace("http://localhost:8000", gateway.url), names)
-    assert capsys.readouterr().out.count("The word is heron") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("The word is heron") == 3
+    assert "My last answer was: The tool answered: 7 degrees in" in printed
     sessions = gateway.http.get("/v1/sessions").json()["data"]
     assert sorted((one["id"].partition("_")[0], one["turns"]) for one in sessions) == [
+        ("conv", 0),  # what the session of the Agents SDK keeps
         ("conv", 1),
         ("conv", 2),
         ("conv", 2),
+        ("conv", 3),
         ("my-session-123", 1),
         ("openai-sdk", 2),
     ]

@@ -1,6 +1,7 @@
 // The clients as the tests use them: each answer is checked on its way in, as it came over the wire.
 
 import assert from "node:assert/strict";
+import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import OpenAI from "openai";
 import { violations } from "./types.mjs";
@@ -21,6 +22,13 @@ export function vercel(t, options = {}) {
   const wire = watch(t);
   const ours = { name: "gateway", baseURL: BASE_URL, fetch: wire.fetch };
   return { wire, provider: createOpenAICompatible({ ...ours, ...options }) };
+}
+
+/** The Vercel AI SDK's provider for OpenAI, whose models ask for responses, and `wire`. */
+export function vercelOpenAI(t, options = {}) {
+  const wire = watch(t);
+  const ours = { baseURL: BASE_URL, apiKey: "unused", fetch: wire.fetch };
+  return { wire, provider: createOpenAI({ ...ours, ...options }) };
 }
 
 /** What `/v1/sessions` says of a conversation. */
@@ -69,50 +77,85 @@ function watch(t) {
     exchange.headers = response.headers;
     if (response.headers.get("content-type")?.startsWith("text/event-stream")) {
       exchange.chunks = [];
-      return new Response(response.body.pipeThrough(eventStream(exchange.chunks, check, wrong)), response);
+      const lines = new URL(url).pathname === "/v1/responses" ? eventLines : chunkLines;
+      const watching = eventStream(lines(exchange.chunks, check, wrong), wrong);
+      return new Response(response.body.pipeThrough(watching), response);
     }
     const text = await response.text();
     exchange.body = JSON.parse(text);
-    check(response.ok ? typeOf(new URL(url).pathname) : "Error", exchange.body);
+    check(response.ok ? typeOf(new URL(url).pathname, init?.method ?? "GET") : "Error", exchange.body);
     return new Response(text, response);
   };
   return { fetch: watched, exchanges };
 }
 
-function typeOf(path) {
-  if (path === "/v1/chat/completions") return "ChatCompletion";
-  return path === "/v1/models" ? "ModelsPage" : "Model";
+function typeOf(path, method) {
+  const [, , kind, id, part, item] = path.split("/");
+  if (kind === "chat") return "ChatCompletion";
+  if (kind === "models") return id === undefined ? "ModelsPage" : "Model";
+  if (kind === "responses") {
+    if (part === "input_items") return "ResponseItemList";
+    return method === "DELETE" ? "ResponseDeleted" : "Response";
+  }
+  assert.equal(kind, "conversations");
+  if (part === "items" && method !== "DELETE") return item === undefined ? "ConversationItemList" : "ConversationItem";
+  return method === "DELETE" && part === undefined ? "ConversationDeleted" : "Conversation";
 }
 
-/** Lets an event stream through and checks it: chunks only, then [DONE], or an error where [DONE] would be. */
-function eventStream(chunks, check, wrong) {
+/** The lines of a chat: chunks only, then [DONE], or an error where [DONE] would be. Returns whether it ended. */
+function chunkLines(chunks, check, wrong) {
+  return (text) => {
+    if (!text.startsWith("data: ")) return wrong.set("not a line of an event stream", text);
+    if (text === "data: [DONE]") return true;
+    const chunk = JSON.parse(text.slice("data: ".length));
+    if ("error" in chunk) {
+      check("Error", chunk);
+      return true;
+    }
+    chunks.push(chunk);
+    check("ChatCompletionChunk", chunk);
+  };
+}
+
+/** The lines of a response: events of a name and a number, to the one that has the response whole; then [DONE]. */
+function eventLines(events, check, wrong) {
+  let name = "";
+  return (text) => {
+    if (text.startsWith("event: ")) name = text.slice("event: ".length);
+    else if (text === "data: [DONE]") {
+      const { type } = events.at(-1);
+      if (!/^response\.(completed|incomplete|failed)$/.test(type)) wrong.set("the last event is no end", type);
+      return true;
+    } else if (text.startsWith("data: ")) {
+      const event = JSON.parse(text.slice("data: ".length));
+      if (event.type !== name) wrong.set("the event is not of the type that was named", text);
+      if (event.sequence_number !== events.length) wrong.set("the event has another's number", text);
+      events.push(event);
+      check("ResponseStreamEvent", event);
+    } else wrong.set("not a line of an event stream", text);
+  };
+}
+
+/** Lets an event stream through and checks each line; `line` says when the stream is at its end. */
+function eventStream(line, wrong) {
   const decoder = new TextDecoder();
   let rest = "";
   let ended = false;
-  const line = (text) => {
+  const take = (text) => {
     if (text === "" || text.startsWith(":")) return;
     if (ended) wrong.set("something follows the end of the stream", text);
-    if (!text.startsWith("data: ")) return wrong.set("not a line of an event stream", text);
-    const data = text.slice("data: ".length);
-    if (data === "[DONE]") ended = true;
-    else if ("error" in JSON.parse(data)) {
-      ended = true;
-      check("Error", JSON.parse(data));
-    } else {
-      chunks.push(JSON.parse(data));
-      check("ChatCompletionChunk", chunks.at(-1));
-    }
+    ended = line(text) === true;
   };
   return new TransformStream({
     transform(bytes, controller) {
       const lines = (rest + decoder.decode(bytes, { stream: true })).split("\n");
       rest = lines.pop();
-      lines.forEach(line);
+      lines.forEach(take);
       controller.enqueue(bytes);
     },
     flush() {
       if (rest !== "") wrong.set("the stream ends within a line", rest);
-      if (!ended) wrong.set("the stream ends without [DONE]", chunks.at(-1)?.id);
+      if (!ended) wrong.set("the stream ends without [DONE]", "");
     },
   });
 }

@@ -226,7 +226,7 @@ class ClaudeProcess:
             weight = await self._control.ask({"subtype": "get_context_usage", "detail": "full"}, _COUNT_S)
             usage = Usage(input_tokens=int(weight["totalTokens"]))
             emit(TurnCompleted("end_turn", str(weight["model"]), usage, None))
-        except (ProcessDied, TimeoutError, KeyError, ValueError):
+        except (ProcessDied, TimeoutError, KeyError, TypeError, ValueError):
             emit(TurnFailed(UpstreamError("Claude Code could not count the tokens.", retry_after=5)))
 
     async def undo(self, turn: str) -> bool:

@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections import OrderedDict
+from dataclasses import replace
 
 from claude_code_api.core import events as ev
-from claude_code_api.core.conversation import lineage
+from claude_code_api.core.conversation import lineage, same_history
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import TurnInput
-from claude_code_api.errors import TurnCancelled
+from claude_code_api.errors import ConversationNotFound, TurnCancelled
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.answers import Answers
 from claude_code_api.runtime.host import Host, RequestMark, Turn
@@ -69,6 +70,8 @@ class Placing:
                 return again
             actor = await self._actor_for(tenant, conversation_id, asked)
         branches = asked.after is not None and not actor.stands_at(asked.after)
+        if branches and (whole := await self._caught_up(actor, asked)) is not None:
+            asked, branches = whole, False
         if branches and (again := await self._branched_before(actor, asked, mark)) is not None:
             return again
         if branches:
@@ -80,6 +83,8 @@ class Placing:
         actor.request(turn)
         if turn.stream.failure is not None and is_made and actor.record.is_stored:
             await self._take_back(actor)
+        elif branches and (response is None or not response.background):
+            self._end_with_failure(turn, actor)
         if asked.apart:
             self._end_with(turn, actor)
         actor.placed = self._running(turn, actor)
@@ -134,6 +139,20 @@ class Placing:
         self._branches[actor.key, asked.after, mark.fingerprint] = made, now
         return await self._registry.find_or_make(made)
 
+    async def _caught_up(self, actor: Actor, asked: TurnInput) -> TurnInput | None:
+        """The request as a whole history, when it tells again what its conversation has gone on with since `after`."""
+        if not asked.before or asked.after is None:
+            return None
+        held = await self._host.store.history_at(asked.after)
+        if held is None or not actor.settled:
+            return None
+        history = (*held.messages, *asked.before)
+        if not same_history(actor.record.history, history):
+            return None
+        return replace(
+            asked, history=history, developer=(*held.developer, *asked.developer), before=(), after=None, named=True
+        )
+
     async def _branched_before(self, actor: Actor, asked: TurnInput, mark: RequestMark) -> Running | None:
         """The turn of the same request on the fork that was made for it, when its answer did not arrive."""
         known = self._branches.get((actor.key, asked.after or "", mark.fingerprint))
@@ -180,6 +199,21 @@ class Placing:
 
         def end() -> None:  # the actor first has to hear itself that the turn is over
             asyncio.get_running_loop().call_soon(actor.post, ev.Deleted())
+
+        turn.stream.on_end(end)
+
+    def _end_with_failure(self, turn: Turn, fork: Actor) -> None:
+        """A fork that was made for a turn goes with it, when the turn fails and nothing else has come."""
+        head = fork.record.head
+
+        async def forget() -> None:
+            if fork.settled and fork.record.head == head:
+                with contextlib.suppress(ConversationNotFound):
+                    await self._revisions.forget(fork.record.address)
+
+        def end() -> None:
+            if turn.stream.failure is not None:
+                self._host.tasks.spawn(forget(), f"forget-{fork.key}")
 
         turn.stream.on_end(end)
 

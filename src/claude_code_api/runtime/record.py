@@ -33,7 +33,8 @@ class Record:
 
     `system` is the prompt without `developer`, the instructions of its dialogue. `head` is the turn that it goes on
     from. `is_stored`: the store keeps it; `is_placed`: the store knows its place. `is_copy`: its history was copied,
-    and no turn has gone on from it yet. `is_found`: by the history that it holds. `lineage` is known from its first turn in this server on, until it goes back.
+    and no turn has gone on from it yet. `is_found`: by the history that it holds. `lineage` is known from its first
+    turn in this server on, until it goes back.
     """
 
     tenant: str

@@ -151,6 +151,10 @@ class Revisions:
             )
         return result
 
+    async def forget(self, address: Address) -> None:
+        """Forget a conversation. Raises ConversationNotFound or StoreUnavailable."""
+        await self._manager.delete(address)
+
     async def turns(
         self, address: Address, *, after: str | None, limit: int, newest_first: bool = False
     ) -> StoredTurns:

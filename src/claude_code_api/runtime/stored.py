@@ -29,8 +29,8 @@ class StoredConversation:
 
     `key` is its internal id, never used again; `epoch` the generation of its last process; `place` its directory, empty
     before it had one. `system` is the prompt without `developer`, the instructions that its history holds. `head` is
-    the turn that it goes on from, None when there is none. `is_found`: by the history that it holds. `history`, `unread`, `developer` and `head` are left out of
-    lists.
+    the turn that it goes on from, None when there is none. `is_found`: by the history that it holds. `history`,
+    `unread`, `developer` and `head` are left out of lists.
     """
 
     key: str

@@ -23,6 +23,7 @@ from claude_code_api.api.openai_items.told import Telling, items_of_turn, withou
 from claude_code_api.api.openai_items.wire import InputItem
 from claude_code_api.api.sessions import address_of
 from claude_code_api.core.identity import Address, check_id
+from claude_code_api.errors import InvalidRequest
 from claude_code_api.runtime.stored import Addition, StoredTurn
 from claude_code_api.runtime.views import SessionView
 
@@ -108,6 +109,11 @@ async def delete_item(conversation_id: str, item_id: str, context: Ctx, caller: 
     """Take an item out of what the conversation holds. 409 while a turn runs."""
     address = address_of(caller, conversation_id)
     identity = parse(item_id) or absent(item_id)
+    if identity.part == "b":
+        raise InvalidRequest(
+            f"The item {item_id!r} came with a whole history, and goes with it: rewind the conversation, or delete it.",
+            param="item_id",
+        )
 
     def taken_out(turn: StoredTurn) -> StoredTurn:
         return without(turn, identity) or absent(item_id)

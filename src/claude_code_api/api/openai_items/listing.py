@@ -15,7 +15,7 @@ def page_of(items: Sequence[Item], *, after: str | None, limit: int) -> tuple[Se
     if after is not None:
         start = next((number for number, item in enumerate(items, 1) if item["id"] == after), -1)
         if start < 0:
-            absent(after)
+            absent(after, "after")
     return items[start : start + limit], len(items) > start + limit
 
 
@@ -30,6 +30,6 @@ def listed(items: Sequence[Item], has_more: bool) -> dict[str, Any]:
     }
 
 
-def absent(given: str) -> NoReturn:
-    """Raise ItemNotFound."""
-    raise ItemNotFound(f"There is no item {given[:100]!r} here.", param="item_id")
+def absent(given: str, param: str = "item_id") -> NoReturn:
+    """Raise ItemNotFound naming the parameter."""
+    raise ItemNotFound(f"There is no item {given[:100]!r} here.", param=param)

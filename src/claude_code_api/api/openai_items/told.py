@@ -27,7 +27,7 @@ from claude_code_api.api.openai_items.shapes import (
     refusal,
     shown,
 )
-from claude_code_api.core.turn import Block, Message
+from claude_code_api.core.turn import Block, Message, text_of_result
 from claude_code_api.runtime.stored import StoredTurn
 
 _REMOVED: Block = {"type": "removed"}
@@ -98,14 +98,6 @@ def without(turn: StoredTurn, item: ItemId) -> StoredTurn | None:
     if item.part == "i":
         return replace(turn, input=left)
     return replace(turn, output=(*messages[: run.message], left, *messages[run.message + 1 :]))
-
-
-def words_of(result: Block) -> str:
-    """What a tool gave, as text; what else is in it is named."""
-    content = result.get("content") or ""
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] if part.get("type") == "text" else f"[{part.get('type')}]" for part in content)
 
 
 class _Run(NamedTuple):
@@ -195,6 +187,6 @@ class _Teller:
             case "fco":
                 return function_call_output(identity, first)
         result = results.get(first["id"])
-        words = None if result is None else words_of(result)
+        words = None if result is None else text_of_result(result.get("content"))
         failed = result is not None and bool(result.get("is_error"))
         return agent_call(identity, first["name"], first["input"], words, failed=failed, hide=self.told.hide)

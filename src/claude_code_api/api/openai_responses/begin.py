@@ -21,6 +21,7 @@ from claude_code_api.api.openai_responses.stream import LOST, Stream
 from claude_code_api.api.openai_responses.translate import ParsedRequest, parse
 from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.core.keys import Caller
+from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import TurnCompleted, TurnEvent, TurnFailed
 from claude_code_api.errors import GatewayError, SchemaNotTaken
 from claude_code_api.runtime.host import RequestMark
@@ -75,11 +76,14 @@ async def begin(
     *,
     mark: Mark,
     fetch: Fetch,
-    unkept: Unkept,
+    unkept: Unkept | None = None,
 ) -> Begun:
-    """Translate a request and submit it. Raises what is wrong with it, and what the manager raises."""
+    """Translate a request and submit it. `unkept` is what its connection remembers, if it has one.
+
+    Raises what is wrong with it, and what the manager raises.
+    """
     context.profiles.check(context.models.open(body.model).profile, caller)
-    place = await place_of(body, headers, context, caller.tenant, unkept)
+    place = await place_of(body, headers, context, caller.tenant, unkept or Unkept())
     parsed = await _parsed(body, context, caller.tenant, place, fetch)
     turn = parsed.turn
     if place.history is not None:
@@ -90,6 +94,8 @@ async def begin(
             before=(),
             after=None,
         )
+    if unkept is None and not turn.kept and turn.profile == AGENT:
+        turn = replace(turn, apart=True)  # nobody could find it again
     response = NewResponse(parsed.settings, body.background is True) if turn.kept else None
     named_one = place.conversation_id
     ticket = await context.manager.submit(caller.tenant, named_one, turn, await mark(named_one), response)

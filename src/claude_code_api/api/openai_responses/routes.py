@@ -18,7 +18,6 @@ from claude_code_api.api.openai_responses.aside import unused
 from claude_code_api.api.openai_responses.begin import Begun, begin, named, telling
 from claude_code_api.api.openai_responses.compaction import CompactRequest, compacted
 from claude_code_api.api.openai_responses.frames import frames
-from claude_code_api.api.openai_responses.place import Unkept
 from claude_code_api.api.openai_responses.tokens import TokensRequest, counted
 from claude_code_api.api.openai_responses.wire import ResponsesRequest
 from claude_code_api.api.peekable import Peekable
@@ -45,7 +44,6 @@ async def create(request: Request, body: ResponsesRequest, context: Ctx, caller:
         body,
         mark=partial(mark_of, request),
         fetch=partial(fetched, request, context, caller.tenant),
-        unkept=Unkept(),
     )
     request.state.conversation_id = begun.head.conversation_id
     if begun.background:

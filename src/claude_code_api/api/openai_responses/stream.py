@@ -14,7 +14,7 @@ from claude_code_api.api.errors import envelope
 from claude_code_api.api.openai_items.ids import parse
 from claude_code_api.api.openai_items.shapes import Item
 from claude_code_api.api.openai_items.told import output_items
-from claude_code_api.api.openai_responses.compact import Compact
+from claude_code_api.api.openai_responses.compact_json import Compact
 from claude_code_api.api.openai_responses.draft import Draft, Kind
 from claude_code_api.api.openai_responses.progress import ADDED, DONE, Event, Progress
 from claude_code_api.api.openai_responses.resource import Head

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from claude_code_api.api.openai_items.told import output_items
-from claude_code_api.api.openai_responses.compact import Compact
+from claude_code_api.api.openai_responses.compact_json import Compact
 from claude_code_api.api.openai_responses.resource import Head
 from claude_code_api.api.openai_responses.stream import Stream
 from claude_code_api.core.turn import (
