@@ -97,8 +97,8 @@ async def begin(
     if unkept is None and not turn.kept and turn.profile == AGENT:
         turn = replace(turn, apart=True)  # nobody could find it again
     response = NewResponse(parsed.settings, body.background is True) if turn.kept else None
-    named_one = place.conversation_id
-    ticket = await context.manager.submit(caller.tenant, named_one, turn, await mark(named_one), response)
+    conversation_id = place.conversation_id
+    ticket = await context.manager.submit(caller.tenant, conversation_id, turn, await mark(conversation_id), response)
     shown = {"X-Conversation-ID": ticket.conversation_id} if turn.kept else {}
     if ticket.replayed:
         shown["Idempotent-Replayed"] = "true"
