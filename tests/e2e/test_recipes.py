@@ -33,6 +33,7 @@ def test_the_examples_of_the_official_clients_run(
         ("conv", 1),
         ("conv", 2),
         ("conv", 2),
+        ("conv", 2),
         ("conv", 3),
         ("my-session-123", 1),
         ("openai-sdk", 2),

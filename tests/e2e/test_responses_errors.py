@@ -44,7 +44,7 @@ def create(client: OpenAI, **body: Any) -> Response:
         ({"truncation": "sometimes"}, "truncation", "invalid_request"),
         ({"include": ["message.output_text.logprobs"]}, "include", "unsupported_parameter"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt", "unsupported_parameter"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "unsupported_parameter"),
+        ({"tools": [{"type": "file_search"}]}, "tools[0].type", "unsupported_parameter"),
         ({"tools": [{"type": "function", "parameters": {}}]}, "tools[0].name", "invalid_request"),
         ({"tool_choice": {"type": "function", "name": "none"}}, "tool_choice", "invalid_request"),
         ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name", "invalid_request"),
