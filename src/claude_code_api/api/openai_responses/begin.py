@@ -28,6 +28,9 @@ from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.stored import NewResponse
 from claude_code_api.runtime.ticket import Ticket
 
+_LONG = 100
+"""Items, from which on a request is not translated on the event loop."""
+
 Fetch = Callable[[list[tuple[str, str]]], Awaitable[Media]]
 """Fetches images, which are named by the field and the URL."""
 
@@ -142,7 +145,8 @@ async def _parsed(body: ResponsesRequest, context: Context, tenant: str, place: 
             kept=kept,
         )
 
-    if body.tools or body.text is not None:  # large schemas take a while
+    is_long = isinstance(body.input, list) and len(body.input) > _LONG
+    if is_long or body.tools or body.text is not None:  # long histories and large schemas take a while
         first = await asyncio.get_running_loop().run_in_executor(context.checks, parsed, context.images.awaited)
     else:
         first = parsed(context.images.awaited)
