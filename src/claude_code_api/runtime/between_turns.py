@@ -45,6 +45,8 @@ async def between_turns(
             return view_of_actor(actor)
         elif actor.state is State.STOPPING and actor.current is None:
             await actor.released.wait()
+        elif actor.state is State.INTERRUPTING and actor.settled:
+            await actor.undone.wait()  # its last turn was cut, and is on its way out
         else:
             raise ConversationInUse("A turn runs on this conversation; change it between turns.", retry_after=2)
 

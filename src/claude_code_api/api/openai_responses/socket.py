@@ -139,6 +139,7 @@ class _Connection:
             self._caller = admit(given_key(self._socket.headers), known, time.time())
 
     async def _answer(self, message: str) -> None:
+        body: ResponsesRequest | None = None
         try:
             await self._admit()
             body = _read(message)
@@ -152,12 +153,15 @@ class _Connection:
                 unkept=self._unkept,
             )
         except GatewayError as error:
-            self._unkept.forget()
+            if body is not None and body.previous_response_id is not None:
+                self._unkept.forget()
             await self._refuse(error)
             if isinstance(error, InvalidApiKey):
                 await self._close(1008)
             return
         self._running = begun
+        if self._gone:  # meanwhile
+            begun.ticket.abandon()
         try:
             async for event in begun.told(begun.ticket.events()):
                 await self._tell(event)
@@ -167,7 +171,7 @@ class _Connection:
             begun.ticket.abandon()
         if begun.completed and not body.is_stored:
             self._unkept.note(begun.ticket.turn_id, begun.ticket.conversation_id)
-        elif not begun.completed:
+        elif not begun.completed and body.previous_response_id is not None:
             self._unkept.forget()
 
     async def _refuse(self, error: GatewayError) -> None:
