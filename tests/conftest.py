@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 
 from claude_code_api.offline.server import OfflineModel
 from tests.gateway import Gateway
+
+_LOG_SHOWN = 4000
 
 
 class Model:
@@ -47,6 +49,19 @@ def model() -> Iterator[Model]:
         yield model
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the servers of its test have printed last."""
+    report = yield
+    if report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Gateway):
+                report.sections.append(("the server's log", value.log()[-_LOG_SHOWN:]))
+            elif isinstance(value, Starts):
+                report.sections += [("a server's log", server.log()[-_LOG_SHOWN:]) for server in value.started]
+    return report
+
+
 @pytest.fixture(scope="session")
 def gateway(model: Model) -> Iterator[Gateway]:
     """A server with the default settings, shared: give each test a conversation id of its own."""
@@ -55,15 +70,22 @@ def gateway(model: Model) -> Iterator[Gateway]:
     server.stop()
 
 
+class Starts:
+    """Starts servers with settings of a test's own."""
+
+    def __init__(self, model: Model) -> None:
+        self.started: list[Gateway] = []
+        self._model = model
+
+    def __call__(self, settings: dict[str, Any] | None = None, env: dict[str, str] | None = None) -> Gateway:
+        self.started.append(Gateway(self._model.server.url, settings, env))
+        return self.started[-1]
+
+
 @pytest.fixture
-def start_gateway(model: Model) -> Iterator[Callable[..., Gateway]]:
+def start_gateway(model: Model) -> Iterator[Starts]:
     """Start servers with settings of the test's own."""
-    started: list[Gateway] = []
-
-    def start(settings: dict[str, Any] | None = None, env: dict[str, str] | None = None) -> Gateway:
-        started.append(Gateway(model.server.url, settings, env))
-        return started[-1]
-
-    yield start
-    for server in started:
+    starts = Starts(model)
+    yield starts
+    for server in starts.started:
         server.stop()

@@ -115,9 +115,16 @@ class Gateway:
         assert isinstance(pid, int)
         return pid
 
+    def stats(self) -> dict[str, Any]:
+        """What /stats says."""
+        answer = self.http.get("/stats")
+        assert answer.status_code == 200, answer.text
+        stats: dict[str, Any] = answer.json()
+        return stats
+
     def counter(self, name: str) -> int:
         """One of the counters of /stats."""
-        count: int = self.http.get("/stats").json()["counters"][name]
+        count: int = self.stats()["counters"][name]
         return count
 
     def children(self) -> list[psutil.Process]:

@@ -148,7 +148,7 @@ def test_nothing_is_put_into_the_background_of_a_turn(gateway: Gateway) -> None:
 
 def test_a_spare_of_a_chat_is_no_agent(start_gateway: Start) -> None:
     gateway = start_gateway({"pool__min_size": 1, "pool__max_size": 1})
-    eventually(lambda: gateway.http.get("/stats").json()["pool"]["pool_available"] == 1, 20)
+    eventually(lambda: gateway.stats()["pool"]["pool_available"] == 1, 20)
     answer = work(gateway, bash("echo own"), "a")
     assert answer.headers["X-Session-Start"] == "cold"
     assert "own" in text_of(answer)

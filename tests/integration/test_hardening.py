@@ -210,7 +210,7 @@ def test_a_cli_that_misbehaves_is_ended_and_its_client_told(
     answer = gateway.ask("hello", "misled")
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "process_died")
     assert time.monotonic() - began < 8
-    eventually(lambda: gateway.http.get("/stats").json()["sessions"]["live"] == 0, within=8)
+    eventually(lambda: gateway.stats()["sessions"]["live"] == 0, within=8)
 
 
 def test_a_queue_that_waits_for_a_slot_is_answered_together(start_gateway: Start) -> None:

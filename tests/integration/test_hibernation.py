@@ -109,11 +109,11 @@ def test_little_memory_bounds_the_processes_and_everybody_is_answered(start_gate
     gateway = start_gateway({"claude__max_total_memory": 400 * 10**6, "claude__session_idle_seconds": 10})
 
     def limit() -> int:
-        count: int = gateway.http.get("/stats").json()["limits"]["processes_for_memory"]
+        count: int = gateway.stats()["limits"]["processes_for_memory"]
         return count
 
     eventually(lambda: limit() < 3)
-    assert gateway.http.get("/stats").json()["limits"]["max_concurrent_sessions"] == 20
+    assert gateway.stats()["limits"]["max_concurrent_sessions"] == 20
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(lambda n: gateway.ask(f"Remember the number {n}00.", f"tight-{n}"), range(1, 4)))
     assert [answer.status_code for answer in answers] == [200] * 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,9 +16,14 @@ from tests.integration.test_keys import Guarded
 
 Start = Callable[..., Gateway]
 
+
+def _in_header(header: str, name: str) -> Json:
+    return {"headers": {header: name}}
+
+
 WAYS: dict[str, Callable[[str], Json]] = {
     **{
-        header: lambda name, header=header: {"headers": {header: name}}  # type: ignore[misc]
+        header: partial(_in_header, header)
         for header in (
             "X-OpenWebUI-Chat-Id",
             "x-litellm-session-id",

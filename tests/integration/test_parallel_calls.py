@@ -94,7 +94,7 @@ def test_fifty_parked_rounds_leave_nothing_in_the_server(counting: Gateway) -> N
     def held() -> tuple[dict[str, int], int]:
         for name in ("rounds", "rounds-other"):
             assert gateway.http.post(f"/v1/sessions/{name}/hibernate").status_code == 200
-        assert gateway.http.get("/stats").json()["sessions"]["live"] == 0
+        assert gateway.stats()["sessions"]["live"] == 0
         time.sleep(1)  # what was delivered is written a little later
         file = gateway.data_dir / "counted.json"
         file.unlink(missing_ok=True)

@@ -101,7 +101,7 @@ def test_a_parked_session_is_listed_as_such(gateway: Gateway) -> None:
     assert (session["state"], session["turns"], session["queued_turns"]) == ("parked", 2, 0)
     listed = {one["id"]: one["state"] for one in gateway.http.get("/v1/sessions").json()["data"]}
     assert listed["parked-listed"] == "parked"
-    stats = gateway.http.get("/stats").json()["sessions"]
+    stats = gateway.stats()["sessions"]
     assert stats["parked"] == list(listed.values()).count("parked")
     say(gateway, asked.results("sun", "rain"), "parked-listed", tools=TOOLS)
     assert gateway.session("parked-listed")["state"] == "idle"
@@ -216,7 +216,7 @@ def test_a_parked_session_makes_room_after_ten_seconds_and_comes_back(start_gate
     pid = gateway.pid("roomy")
     with ThreadPoolExecutor(1) as pool:
         other = pool.submit(say, gateway, "Remember the word plum.", "other")
-        eventually(lambda: gateway.http.get("/stats").json()["sessions"]["queued"] == 1)
+        eventually(lambda: gateway.stats()["sessions"]["queued"] == 1)
         assert gateway.pid("roomy") == pid
         assert "plum" in other.result().text
     assert gateway.session("roomy")["state"] == "hibernated"

@@ -48,7 +48,7 @@ def test_a_full_queue_refuses_at_once(start_gateway: Start) -> None:
         pool.submit(gateway.ask, "[[offline: words 60]] [[offline: pace 0.05]]", "busy")
         eventually(lambda: len(gateway.children()) == 1)
         pool.submit(gateway.ask, "hello", "waiting")
-        eventually(lambda: gateway.http.get("/stats").json()["sessions"]["queued"] == 1)
+        eventually(lambda: gateway.stats()["sessions"]["queued"] == 1)
         began = time.monotonic()
         assert gateway.ask("hello", "refused").status_code == 429
         assert time.monotonic() - began < 1

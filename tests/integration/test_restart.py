@@ -41,7 +41,7 @@ def test_conversations_are_known_and_go_on_after_a_restart(
     (listed,) = gateway.http.get("/v1/sessions").json()["data"]
     assert (listed["id"], listed["state"], listed["turns"]) == ("survivor", "hibernated", 2)
     assert (listed["usage"], listed["created_at"]) == (before["usage"], before["created_at"])
-    assert gateway.http.get("/stats").json()["sessions"]["hibernated"] == 1
+    assert gateway.stats()["sessions"]["hibernated"] == 1
     answer = gateway.ask(f"restart-{number.name}: list everything?", "survivor")
     assert answer.headers["X-Session-Start"] == "resumed"
     assert text_of(answer) == "You asked me to remember: 42, kiwi."

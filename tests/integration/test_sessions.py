@@ -174,7 +174,7 @@ def test_sessions_and_stats_tell_what_there_is(gateway: Gateway) -> None:
     assert session["usage"]["cache_read_input_tokens"] > 0
     assert session["cost_usd"] > 0
     assert session["rss_bytes"] > 50 * 2**20
-    stats = gateway.http.get("/stats").json()
+    stats = gateway.stats()
     assert stats["latency"]["live"]["first_token_ms"]["p50"] > 0
     assert stats["limits"]["max_concurrent_sessions"] == 20
     assert stats["sessions"]["live"] >= 1

@@ -62,7 +62,6 @@ async def test_forty_turns_cost_no_more_than_the_bare_clis(gateway: Gateway, mod
         assert answer.start == ("live" if turn > 1 else "cold")
     assert (len(pids), len(names)) == (1, 1)
     assert gateway.session(answer.name)["turns"] == TURNS
-    print(f"raw {raw[0]} ... {raw[-1]}, sum {sum(raw)}; ours {ours[0]} ... {ours[-1]}, sum {sum(ours)}")  # noqa: T201
     assert all(one <= other for one, other in zip(ours, raw, strict=True)), list(zip(ours, raw, strict=True))
 
 

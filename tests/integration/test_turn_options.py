@@ -92,7 +92,7 @@ def test_options_hold_for_the_turn_that_adopts_a_spare(start_gateway: Start, mod
     tap = Tap(model)
     for number in (0, 2, 4, 8):
         asked, wanted = OPTIONS[number]
-        eventually(lambda: gateway.http.get("/stats").json()["pool"]["pool_available"] == 1, within=15)
+        eventually(lambda: gateway.stats()["pool"]["pool_available"] == 1, within=15)
         name = f"adopted-{number}"
         answer = say(gateway, "Hello.", name, **{**PLAIN, **asked})
         assert answer.start == "warm"

@@ -70,7 +70,7 @@ def listed(gateway: Gateway) -> list[str]:
 
 def counted(gateway: Gateway) -> int:
     """How many conversations there are; what state they are in may change when another one needs a process."""
-    total: int = gateway.http.get("/stats").json()["sessions"]["total"]
+    total: int = gateway.stats()["sessions"]["total"]
     return total
 
 
@@ -190,7 +190,7 @@ def test_it_is_gone_with_its_process(start_gateway: Start) -> None:
     answer = window.say(user("What word should you remember?"))
     assert ("idle" in text_of(answer.json()), answer.headers["X-Session-Start"]) == (True, "cold")
     os.kill(children(gateway)[0], signal.SIGKILL)
-    eventually(lambda: gateway.http.get("/stats").json()["sessions"]["live"] == 0)
+    eventually(lambda: gateway.stats()["sessions"]["live"] == 0)
     assert window.say(user("Once more?")).headers["X-Session-Start"] == "cold"
     assert found(gateway, "idle.") == []
 

@@ -18,7 +18,7 @@ Start = Callable[..., Gateway]
 
 
 def pool(gateway: Gateway) -> dict[str, Any]:
-    described: dict[str, Any] = gateway.http.get("/stats").json()["pool"]
+    described: dict[str, Any] = gateway.stats()["pool"]
     return described
 
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -58,6 +59,10 @@ class Watcher:
     def wait_for(self, kind: str) -> None:
         """Until there is an event of this kind."""
         eventually(lambda: kind in self.kinds(), within=20)
+
+    def saw(self, *states: str) -> bool:
+        """Whether these are all the states it was told."""
+        return self.states() == list(states)
 
     def kinds(self) -> list[str]:
         return [kind for _, kind, _ in self.events]
@@ -243,7 +248,7 @@ def test_many_watch_and_leave(gateway: Gateway) -> None:
     watchers = [Watcher(gateway, "crowd") for _ in range(20)]
     said = text_of(gateway.ask("hello", "crowd"))
     for watcher in watchers:
-        eventually(lambda watcher=watcher: watcher.states() == ["idle", "busy", "idle"])  # type: ignore[misc]
+        eventually(partial(watcher.saw, "idle", "busy", "idle"))
         assert watcher.text() == said
         watcher.leave()
     text_of(gateway.ask("hello", "crowd"))

@@ -25,7 +25,8 @@ async def health(context: Ctx) -> dict[str, Any]:
 async def stats(context: Ctx, caller: Who) -> dict[str, Any]:
     """Counts since the start, the present state, and latencies by start kind in milliseconds; of all tenants.
 
-    Where there are API keys, this needs an admin key.
+    Where there are API keys, this needs an admin key. While the store is unavailable,
+    `hibernated` and `total` are null.
     """
     caller.check_admin()
     manager = context.manager
@@ -42,8 +43,8 @@ async def stats(context: Ctx, caller: Who) -> dict[str, Any]:
             "starting": census[State.STARTING],
             "stopping": census[State.STOPPING] + census[State.CLOSING],
             "queued": manager.slots.waiting,
-            "hibernated": census[State.HIBERNATED],
-            "total": sum(census.values()),
+            "hibernated": census.get(State.HIBERNATED),
+            "total": sum(census.values()) if State.HIBERNATED in census else None,
         },
         "limits": {
             "max_concurrent_sessions": manager.settings.max_sessions,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import subprocess
 import threading
 from asyncio.streams import FlowControlMixin
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, cast
 
 
 class Child:
@@ -49,7 +50,7 @@ class Child:
             assert popen.stdout is not None
             assert popen.stderr is not None
             loop = asyncio.get_running_loop()
-            transport, protocol = await loop.connect_write_pipe(FlowControlMixin, popen.stdin)
+            transport, protocol = await loop.connect_write_pipe(FlowControlMixin, handed_to(loop, popen.stdin))
             stdin = asyncio.StreamWriter(transport, protocol, None, loop)
             child = cls(popen, stdin, await _reader(popen.stdout, limit), await _reader(popen.stderr, limit))
             undo.pop_all()
@@ -96,8 +97,19 @@ def _filled(secret: str, ours: contextlib.ExitStack) -> int:
 async def _reader(pipe: IO[bytes], limit: int) -> asyncio.StreamReader:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=limit, loop=loop)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader, loop=loop), pipe)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader, loop=loop), handed_to(loop, pipe))
     return reader
+
+
+def handed_to(loop: asyncio.AbstractEventLoop, pipe: IO[bytes]) -> IO[bytes]:
+    """The pipe as a file that the loop may close; `pipe` itself is closed.
+
+    uvloop closes the descriptor and then the file, when the number may already be another thread's: the database lost
+    its own that way. A file for uvloop therefore closes nothing.
+    """
+    owns = type(loop).__module__.partition(".")[0] != "uvloop"
+    with pipe:
+        return cast(IO[bytes], io.FileIO(os.dup(pipe.fileno()), pipe.mode, closefd=owns))
 
 
 def _watch(popen: subprocess.Popen[bytes]) -> asyncio.Future[int]:

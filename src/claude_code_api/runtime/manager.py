@@ -22,6 +22,7 @@ from claude_code_api.errors import (
     ConversationInUse,
     ConversationNotFound,
     ShuttingDown,
+    StoreUnavailable,
 )
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.aftermath import Aftermath
@@ -226,14 +227,19 @@ class SessionManager:
     async def census(self) -> dict[str, int]:
         """How many conversations of all tenants are in each state; those without a process are counted in the store.
 
-        What is stored nowhere is not counted.
+        What is stored nowhere is not counted. Without HIBERNATED while the store is unavailable.
         """
-        stored = await self.store.count()
+        stored = None
+        with contextlib.suppress(StoreUnavailable):
+            stored = await self.store.count()
         counts = dict.fromkeys((state.value for state in State), 0)
         actors = [actor for actor in self.registry if not actor.in_memory]
         for actor in actors:
             counts[actor.state.value] += 1
-        counts[State.HIBERNATED] = max(0, stored - sum(actor.kept for actor in actors))
+        if stored is None:
+            del counts[State.HIBERNATED]
+        else:
+            counts[State.HIBERNATED] = max(0, stored - sum(actor.kept for actor in actors))
         return counts
 
     # For actors

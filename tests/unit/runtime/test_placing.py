@@ -111,14 +111,17 @@ class FakeStore(NoStore):
 
 
 class FakeLauncher:
-    """Starts processes at once, each in a place of its own."""
+    """Starts processes when `let` is set, each in a place of its own."""
 
     def __init__(self) -> None:
+        self.let = asyncio.Event()
+        self.let.set()
         self.agents: list[FakeAgent] = []
         self.launched: list[Launch] = []
         self.forgotten: list[str] = []
 
     async def start(self, launch: Launch) -> FakeAgent:
+        await self.let.wait()
         agent = FakeAgent()
         agent.place = launch.place or f"place{len(self.agents)}"
         self.agents.append(agent)
@@ -260,7 +263,9 @@ async def test_a_turn_that_is_gone_cannot_be_gone_on_from(world: World, becomes:
 async def test_a_retry_behind_a_turn_joins_the_one_that_nobody_reads(world: World) -> None:
     world.store.held["a"] = replace(STORED, conversation_id="a")
     first = await world.submit("Two", "a", after="turn-1")
-    world.actor("a").placed.readers = 0  # type: ignore[union-attr]
+    running = world.actor("a").placed
+    assert running is not None
+    running.readers = 0
     again = await world.submit("Two", "a", after="turn-1")
     assert again.turn_id == first.turn_id
     await world.answer(first)
@@ -474,21 +479,14 @@ async def test_while_it_is_written_no_other_turn_comes_before_it(world: World) -
 
 async def test_a_turn_behind_one_whose_process_still_starts_for_nobody(world: World) -> None:
     world.store.held["a"] = replace(STORED, conversation_id="a")
-    blocked = asyncio.Event()
-    start = world.launcher.start
-
-    async def slow(launch: Launch) -> FakeAgent:
-        await blocked.wait()
-        return await start(launch)
-
-    world.launcher.start = slow  # type: ignore[method-assign]
+    world.launcher.let.clear()
     left = await world.submit("Two", "a", after="turn-1")
     left.abandon()
     await world.settle()
     assert world.actor("a").state is State.STARTING
     again = asyncio.ensure_future(world.submit("Two", "a", after="turn-1"))
     await world.settle()
-    blocked.set()
+    world.launcher.let.set()
     ticket = await again
     await world.settle()
     assert (ticket.conversation_id, world.store.forks) == ("a", [])

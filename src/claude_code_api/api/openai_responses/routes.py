@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -48,11 +49,11 @@ async def create(request: Request, body: ResponsesRequest, context: Ctx, caller:
     request.state.conversation_id = begun.head.conversation_id
     if begun.background:
         return await background.accepted(context, caller.tenant, begun, stream=body.stream is True)
-    try:
-        return await (_streamed if body.stream else _whole)(request, context, begun)
-    except BaseException:
-        begun.ticket.abandon()
-        raise
+    with contextlib.ExitStack() as undo:
+        undo.callback(begun.ticket.abandon)
+        response = await (_streamed if body.stream else _whole)(request, context, begun)
+        undo.pop_all()
+        return response
 
 
 @router.post("/compact", summary="Compact a conversation")
