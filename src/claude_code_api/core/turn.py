@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
+from claude_code_api.core.toolbox import Permissions, Toolbox
 from claude_code_api.errors import GatewayError
 
 Role: TypeAlias = Literal["user", "assistant"]
@@ -75,6 +76,7 @@ class Options:
 
     `compacts` False: what does not fit the model's context is an error, and not replaced by a summary. `counts`:
     nothing is said to the model, and the turn ends with the tokens of its history as what it would have read.
+    `permissions` say which calls of its own tools an agent makes without asking.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -86,6 +88,7 @@ class Options:
     compacts: bool = True
     counts: bool = False
     max_tool_calls: int | None = None
+    permissions: Permissions = Permissions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,7 @@ class TurnInput:
     request, all of them with a whole history. `before` are messages that an appending request puts between what the
     conversation holds and `new`. With `after` the request goes on from the turn of that id and from nothing later: a
     conversation that has gone on since is forked there. `kept` False: nothing of the conversation is stored.
+    `toolbox` is what an agent is equipped with; None when the request does not say: the conversation keeps its own.
     """
 
     new: Message
@@ -118,6 +122,7 @@ class TurnInput:
     before: tuple[Message, ...] = ()
     after: str | None = None
     kept: bool = True
+    toolbox: Toolbox | None = None
 
 
 class StartKind(StrEnum):
@@ -235,6 +240,28 @@ class AgentResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalWanted:
+    """The agent's call of that id waits for a person, until `deadline` (Unix seconds): then it is denied.
+
+    It comes behind its AgentCall, or, for a call of a sub-agent, without one.
+    """
+
+    id: str
+    name: str
+    input: dict[str, Any]
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSettled:
+    """The call of that id no longer waits: a person decided, or nobody did in time."""
+
+    id: str
+    allowed: bool
+    in_time: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRestarted:
     """The model's stream broke and the CLI asks again: what came since the last complete message is void."""
 
@@ -282,6 +309,8 @@ TurnEvent: TypeAlias = (
     | ToolCallDelta
     | AgentCall
     | AgentResult
+    | ApprovalWanted
+    | ApprovalSettled
     | AnswerRestarted
     | TurnCompleted
     | TurnFailed

@@ -1,0 +1,1 @@
+"""Claude Managed Agents on this machine: agents, environments, sessions and their events. Knows no HTTP."""
