@@ -34,6 +34,10 @@ class Permissions:
         return known.get(tool) or known.get(server or "") or self.default
 
 
+EVERYTHING = Permissions()
+"""No call waits for anybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class McpServer:
     """An MCP server that an agent connects to, by streamable HTTP."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from claude_code_api.core.toolbox import Permissions, Toolbox
+from claude_code_api.core.toolbox import EVERYTHING, Permissions, Toolbox
 from claude_code_api.errors import GatewayError
 
 Role: TypeAlias = Literal["user", "assistant"]
@@ -88,7 +88,7 @@ class Options:
     compacts: bool = True
     counts: bool = False
     max_tool_calls: int | None = None
-    permissions: Permissions = Permissions()
+    permissions: Permissions = EVERYTHING
 
 
 @dataclass(frozen=True, slots=True)
