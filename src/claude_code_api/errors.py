@@ -175,6 +175,18 @@ class ConversationMoved(GatewayError):
     code = "conversation_moved"
 
 
+class ApprovalNotFound(GatewayError):
+    """No such call waits for approval on this conversation, or has waited a while ago."""
+
+    code = "approval_not_found"
+
+
+class ApprovalDecided(GatewayError):
+    """The call no longer waits for approval: it was decided before, or its time or its turn is over."""
+
+    code = "approval_decided"
+
+
 class IdempotencyKeyReused(GatewayError):
     """The Idempotency-Key came before, with another request."""
 

@@ -34,6 +34,8 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ConversationBusy: (429, "rate_limit_error"),
     err.ConversationInUse: (409, "invalid_request_error"),
     err.ConversationMoved: (503, "server_error"),
+    err.ApprovalNotFound: (404, "invalid_request_error"),
+    err.ApprovalDecided: (409, "invalid_request_error"),
     err.IdempotencyKeyReused: (422, "invalid_request_error"),
     err.CapacityExceeded: (429, "rate_limit_error"),
     err.ShuttingDown: (503, "server_error"),
