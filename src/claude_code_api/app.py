@@ -18,6 +18,7 @@ from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
 from claude_code_api.api import auth, errors, happenings, models, operations, sessions, transcripts
+from claude_code_api.api.anthropic_messages import routes as anthropic_messages
 from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
@@ -51,7 +52,7 @@ _SESSIONS = "sessions"
 _SWEEP_BATCH = 500
 _CHECKS_AT_ONCE = 2
 _EXPOSED = (
-    *("X-Request-ID", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params"),
+    *("X-Request-ID", "request-id", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params"),
     *("Idempotent-Replayed", "Retry-After", "x-should-retry"),
 )
 
@@ -174,7 +175,7 @@ def _http(
         lifespan=lifespan,
         responses=errors.DOCUMENTED,
     )
-    dialects = (openai_chat, openai_responses, openai_socket, openai_conversations)
+    dialects = (openai_chat, openai_responses, openai_socket, openai_conversations, anthropic_messages)
     for room in (*dialects, models, sessions, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)

@@ -98,6 +98,11 @@ class Said:
             content = [{**first, "text": f"\n\n{first['text']}"}, *content[1:]]
         before.extend(content)
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether there are calls whose results can come."""
+        return self._calls is not None
+
     def part(self) -> None:
         """What comes next begins a message of its own."""
         self._apart = True
@@ -127,8 +132,8 @@ class Said:
         if given in self._calls.results:
             raise self._complaints.answered_twice(given, where)
 
-    def result(self, given: str, content: list[Block], where: str) -> None:
-        """The result of a call that was expected; `where` has its content."""
+    def result(self, given: str, content: list[Block], where: str, *, is_error: bool = False) -> None:
+        """The result of a call that was expected; `where` has its content. With `is_error` the call has failed."""
         assert self._calls is not None
         size = sum(len(block["text"]) for block in content if block["type"] == "text")
         if size > _LONGEST_RESULT:
@@ -136,7 +141,15 @@ class Said:
                 f"{where} has {size} characters; a tool's result has at most {_LONGEST_RESULT}.", param=where
             )
         name = self._calls.names[given]
-        self._calls.results[given] = {"type": "tool_result", "tool_use_id": name, "content": content}
+        result: Block = {"type": "tool_result", "tool_use_id": name, "content": content}
+        self._calls.results[given] = {**result, "is_error": True} if is_error else result
+
+    def beside(self, content: list[Block]) -> None:
+        """Let the last of the results that came end with this, which is said along with them."""
+        assert self._calls is not None
+        last = [given for given in self._calls.names if given in self._calls.results][-1]
+        result = self._calls.results[last]
+        result["content"] = [*result["content"], *content]
 
     def settle(self, *, open_calls: bool = False) -> None:
         """Nothing more can answer the last calls: they must have their results, and get them in the order of the calls.

@@ -22,13 +22,18 @@ _LINGER_S = 4.0
 HEARTBEAT = b": keep-alive\n\n"
 
 
+def named_event(name: str, value: Any) -> bytes:
+    """One frame with a name and a JSON value, escaped like `data`."""
+    return b"event: " + name.encode() + b"\n" + data(value)
+
+
 def data(value: Any) -> bytes:
     """One `data:` frame with a JSON value, escaped to ASCII: it cannot fail on half a surrogate pair."""
     return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
 
 
 class EventStream(Response):
-    """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends a comment.
+    """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends a `heartbeat`, a comment.
 
     `on_sent` is called when the client was there to the end; `on_gone` when it leaves, and in any case at the end.
     `frames` is expected to end by itself then. A client that takes nothing for `patience_s` seconds counts as gone; the
@@ -44,8 +49,10 @@ class EventStream(Response):
         on_gone: Callable[[], None],
         on_sent: Callable[[], None],
         headers: Mapping[str, str],
+        heartbeat: bytes = HEARTBEAT,
     ) -> None:
         super().__init__(media_type="text/event-stream")
+        self._heartbeat = heartbeat
         self._frames = frames
         self._heartbeat_s = heartbeat_s
         self._patience_s = patience_s
@@ -83,7 +90,7 @@ class EventStream(Response):
             while True:
                 await asyncio.sleep(max(0.05, last + self._heartbeat_s - loop.time()))
                 if loop.time() >= last + self._heartbeat_s:
-                    await body(HEARTBEAT)
+                    await body(self._heartbeat)
 
         tasks = Tasks()
         async with ClientWatch(receive, gone), contextlib.AsyncExitStack() as end:

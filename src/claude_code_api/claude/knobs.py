@@ -40,12 +40,21 @@ def knobs(options: Options, choice: ToolChoice | None) -> Knobs:
     }
 
 
+def thoughts(options: Options) -> Knobs:
+    """The control request for how the model thinks when it does; None is what the CLI does by itself."""
+    return {
+        "subtype": "set_max_thinking_tokens",
+        "max_thinking_tokens": options.thinking_budget,
+        "thinking_display": options.thinking_display,
+    }
+
+
 def token_limit(turned: Knobs) -> str:
     """The knob that the CLI reads when a turn begins, and not again within it."""
     return str(turned["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"])
 
 
-UNTURNED = knobs(Options(), None)
+UNTURNED, UNTHOUGHT = knobs(Options(), None), thoughts(Options())
 """How a process starts."""
 
 

@@ -25,7 +25,7 @@ from claude_code_api.claude.allowance import Allowance
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
-from claude_code_api.claude.knobs import UNTURNED, WRITES_NOTHING, knobs, token_limit
+from claude_code_api.claude.knobs import UNTHOUGHT, UNTURNED, WRITES_NOTHING, knobs, thoughts, token_limit
 from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
 from claude_code_api.claude.rewind import Rewinder
 from claude_code_api.claude.tools import SERVER, ClientTools, declined, results_of, tools_for
@@ -78,7 +78,7 @@ class ClaudeProcess:
         self._entries = list(basis.entries)
         self._kept = len(self._entries)
         self._tools = ClientTools()
-        self._knobs = UNTURNED
+        self._knobs, self._thoughts = UNTURNED, UNTHOUGHT
         self._allowance = Allowance()
         self._held_until_listed: Callable[[], None] | None = None
         self._structured = False
@@ -337,6 +337,9 @@ class ClaudeProcess:
         if wanted != self._knobs:
             self._knobs = wanted
             self._control.tell({"subtype": "apply_flag_settings", "settings": wanted})
+        if (thought := thoughts(options)) != self._thoughts:
+            self._thoughts = thought
+            self._control.tell(thought)
         if self._is_agent and (request := self._allowance.renew(options.max_tool_calls)) is not None:
             self._control.tell(request)
 

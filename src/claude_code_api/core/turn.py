@@ -70,7 +70,8 @@ Effort: TypeAlias = Literal["low", "medium", "high", "xhigh", "max"]
 class Options:
     """What a turn can change on a live process.
 
-    `thinking` False turns thinking off; `effort` None leaves it to the model's default. `max_tokens` bounds what the
+    `thinking` False turns thinking off; `effort` None leaves it to the model's default. `thinking_budget` bounds the
+    tokens of thinking on models that can be bounded; `thinking_display` says how much of it is told. `max_tokens` bounds what the
     model says, thinking included; `stop` ends the answer before the first of these texts. `max_tool_calls` are the most
     calls that an agent may make of its own tools in this turn, those of its sub-agents included.
 
@@ -83,6 +84,8 @@ class Options:
     tool_choice: ToolChoice = ToolChoice()
     effort: Effort | None = None
     thinking: bool = True
+    thinking_budget: int | None = None
+    thinking_display: Literal["summarized", "omitted"] | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     compacts: bool = True

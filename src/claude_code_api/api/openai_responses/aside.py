@@ -1,4 +1,4 @@
-"""Turns beside every conversation, of which nothing is kept: for what is asked of a history, and not in it."""
+"""What is asked beside responses: which of the fields have no effect there, and with what name an error comes."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from collections.abc import Mapping
 from fastapi import Request
 from pydantic import BaseModel
 
-from claude_code_api.api.client import ClientWatch
+from claude_code_api.api import aside
 from claude_code_api.api.context import Context
-from claude_code_api.api.mark import mark_of
 from claude_code_api.api.openai_responses.begin import named
 from claude_code_api.api.parameters import Refusal, check_refused, ignored, undeclared
 from claude_code_api.core.keys import Caller
-from claude_code_api.core.profiles import CHAT
-from claude_code_api.core.turn import Message, Options, TurnCompleted, TurnFailed, TurnInput
+from claude_code_api.core.turn import Options, TurnCompleted
 from claude_code_api.errors import GatewayError
 from claude_code_api.runtime.stored import StoredHistory
 from claude_code_api.runtime.ticket import Ticket
 
-NO_OPTIONS = Options()
 _REFUSED: Mapping[str, Refusal] = {
     "conversation": Refusal(
         lambda value: value is not None, "name the last response of it as 'previous_response_id', or send its items."
@@ -43,31 +40,11 @@ async def ask(
     *,
     model: str | None,
     system: str,
-    options: Options = NO_OPTIONS,
+    options: Options = aside.NO_OPTIONS,
 ) -> tuple[Ticket, TurnCompleted]:
     """Ask something at the end of a history; a client that leaves ends it. Raises what the turn fails with."""
-    opened = context.models.open(model)
-    context.profiles.check(CHAT, caller)
-    turn = TurnInput(
-        new=Message("user", ({"type": "text", "text": words},)),
-        model=opened.model,
-        system=system,
-        history=history.messages,
-        developer=history.developer,
-        named=False,
-        apart=True,
-        kept=False,
-        options=options,
-    )
-    ticket = await context.manager.submit(caller.tenant, None, turn, await mark_of(request, None))
     try:
-        async with ClientWatch(request.receive, ticket.abandon):
-            async for event in ticket.events():
-                if isinstance(event, TurnFailed):
-                    raise named(event.error)
-                if isinstance(event, TurnCompleted):
-                    ticket.delivered()
-                    return ticket, event
-    finally:
-        ticket.abandon()
-    raise GatewayError("The turn ended without a result.")
+        return await aside.ask(request, context, caller, history, words, model=model, system=system, options=options)
+    except GatewayError as error:
+        named(error)
+        raise

@@ -1,0 +1,51 @@
+"""Which conversation a request of Claude Code's belongs to. Pure.
+
+Claude Code sends one id with every request of a session: those of its main loop, of its sub-agents, which it numbers,
+and questions beside them (a title, whether a key works). So the id alone names no conversation: with what the messages
+begin with, and the sub-agent's own id, it names one of the session's lines, which go on, each by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from claude_code_api.api.anthropic_messages.wire import MessagesRequest
+from claude_code_api.core.conversation import lineage
+from claude_code_api.core.identity import Identity, identify
+from claude_code_api.core.turn import Message
+
+SESSION, _AGENT = "x-claude-code-session-id", "x-claude-code-agent-id"
+
+
+class Place(NamedTuple):
+    """Where a request belongs: the conversation that it names itself, or the session of Claude Code's that it is of."""
+
+    identity: Identity
+    session: str | None = None
+    agent: str = ""
+
+    def of(self, messages: Sequence[Message]) -> Identity:
+        """The conversation of a request with these messages."""
+        if self.session is None or not messages:
+            return self.identity
+        root = hashlib.sha256(f"{self.agent}\n{lineage(messages[:1])}".encode(errors="surrogatepass")).hexdigest()
+        return identify(None, {SESSION: f"{self.session}:{root[:12]}"}, (SESSION,))
+
+    def is_beside(self, request: MessagesRequest, *, whole: bool) -> bool:
+        """Whether it is a question beside a session: without an answer before it, and without any of the tools that
+        every line of a session has."""
+        return self.session is not None and not whole and not request.tools
+
+
+def place_of(body: object, headers: Mapping[str, str], products: Sequence[str]) -> Place:
+    """Where a request belongs. `products` are the headers that name conversations, Claude Code's perhaps among them.
+
+    Raises InvalidRequest for a malformed id, and when the request names two.
+    """
+    identity = identify(body, headers, [name for name in products if name.lower() != SESSION])
+    given = headers.get(SESSION, "").strip()
+    if identity.conversation_id is not None or not given or SESSION not in (name.lower() for name in products):
+        return Place(identity)
+    return Place(identity, given, headers.get(_AGENT, "").strip())
