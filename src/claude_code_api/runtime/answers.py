@@ -127,7 +127,7 @@ def _events(stored: StoredAnswer) -> list[TurnEvent]:
     events: list[TurnEvent] = [TurnStarted(stored.start)]
     answers = [message for message in done.messages if message.role == "assistant"]
     for message in answers or [Message("assistant", ())]:
-        events.append(AnswerStarted(done.model))
+        events.append(AnswerStarted(done.model, done.usage))
         for block in message.content:
             if not block.get("internal"):
                 events += _events_of(block, declined=done.stop_reason == "refusal")

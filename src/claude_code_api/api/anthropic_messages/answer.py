@@ -35,12 +35,14 @@ Object = dict[str, Any]
 class Head:
     """What is known of an answer before it is there.
 
-    `thinking`: what the model thinks is told; `activity`: so is what an agent does with tools of its own.
+    `thinking`: the model's blocks of thinking are told, with their words unless these are `omitted`. `activity`: so is
+    what an agent does with tools of its own.
     """
 
     id: str
     model: str
     thinking: bool = False
+    omitted: bool = False
     activity: bool = False
 
     def message(self, model: str, content: list[Block], used: Usage, ending: Object | None = None) -> Object:
@@ -116,7 +118,7 @@ def told(done: TurnCompleted) -> Iterator[TurnEvent]:
     """A completed turn as the events that would have told of it."""
     for message in done.messages:
         if message.role == "assistant":
-            yield AnswerStarted(done.model)
+            yield AnswerStarted(done.model, done.usage)
         for block in message.content:
             yield from _told(block, done)
 

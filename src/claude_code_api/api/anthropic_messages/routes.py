@@ -53,7 +53,8 @@ async def create(request: Request, body: MessagesRequest, context: Ctx, caller: 
         f"msg_{ticket.turn_id.replace('-', '')}",
         parsed.turn.model,
         thinking=parsed.thinking,
-        activity=parsed.thinking and context.agent_activity,
+        omitted=parsed.omitted,
+        activity=parsed.thinking and not parsed.omitted and context.agent_activity,
     )
     headers = {"X-Conversation-ID": ticket.conversation_id} if parsed.turn.kept else {}
     if ticket.replayed:

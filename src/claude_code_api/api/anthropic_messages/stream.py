@@ -112,7 +112,7 @@ class Stream:
         elif self._open != _THINKING:
             return  # what is said around a structured answer is no block of it
         elif isinstance(event, ThinkingDelta):
-            if event.text and not event.aside:
+            if event.text and not event.aside and not self._head.omitted:
                 yield self._delta({"type": "thinking_delta", "thinking": event.text})
         else:
             yield self._delta({"type": "signature_delta", "signature": event.signature})

@@ -45,13 +45,15 @@ _BILLING = "x-anthropic-billing-header:"
 class ParsedRequest:
     """A request as the runtime takes it, and the fields that have no effect.
 
-    `conversation_id` is the one that it names, None for a turn apart. `thinking`: what the model thinks is told.
+    `conversation_id` is the one that it names, None for a turn apart. `thinking`: the model's blocks of thinking are
+    told, their words unless they are `omitted`.
     """
 
     turn: TurnInput
     conversation_id: str | None
     ignored: tuple[str, ...]
     thinking: bool
+    omitted: bool
 
 
 def parse(
@@ -105,8 +107,14 @@ def parse(
         options=options,
         developer=dialogue.developer,
     )
-    shown = request.thinking is not None and request.thinking.type != "disabled"
-    return ParsedRequest(turn, None if beside else identity.conversation_id, unused, shown)
+    thinking = request.thinking
+    return ParsedRequest(
+        turn,
+        None if beside else identity.conversation_id,
+        unused,
+        thinking=thinking is not None and thinking.type != "disabled",
+        omitted=thinking is not None and thinking.display == "omitted",
+    )
 
 
 def system_of(request: CountRequest) -> str | None:
