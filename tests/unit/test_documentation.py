@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import typer
+from anthropic.types.beta.message_create_params import MessageCreateParamsStreaming
 from openai.types.chat.completion_create_params import CompletionCreateParamsStreaming
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 
 from claude_code_api import errors
+from claude_code_api.api.anthropic_messages import translate as messages
+from claude_code_api.api.anthropic_messages.wire import MessagesRequest
 from claude_code_api.api.openai_chat.translate import parse
 from claude_code_api.api.openai_chat.wire import ChatRequest
 from claude_code_api.api.openai_responses import translate
@@ -109,6 +112,28 @@ def test_every_parameter_of_responses_is_documented() -> None:
     for name, here in rows.items():
         if here != "works":
             assert _effect_on_a_response(name) == (here, name)
+
+
+def test_every_parameter_of_messages_is_documented() -> None:
+    page = (DOCS / "anthropic-messages.md").read_text().split("## Parameters")[1].split("## Messages")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (works|ignored|refused) \|", page, re.M))
+    known = set(get_type_hints(MessageCreateParamsStreaming)) - {"betas", "user_profile_id", "workspace_id"}  # headers
+    assert len(known) >= 20
+    assert set(rows) == known | {"output_format", "temperature", "top_p", "top_k"}
+    declared = set(MessagesRequest.model_fields) - {"conversation_id"}
+    assert {name for name, here in rows.items() if here == "works"} == declared
+    for name, here in rows.items():
+        if here != "works":
+            assert _effect_on_a_message(name) == (here, name)
+
+
+def _effect_on_a_message(name: str) -> tuple[str, str | None]:
+    body = {"model": "sonnet", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}], name: 2}
+    try:
+        request = messages.parse(MessagesRequest.model_validate(body), models=MODELS)
+    except UnsupportedParameter as error:
+        return "refused", error.param
+    return "ignored", ",".join(request.ignored)
 
 
 def _effect_on_a_response(name: str) -> tuple[str, str | None]:
