@@ -42,6 +42,13 @@ class UnsupportedParameter(InvalidRequest):
     code = "unsupported_parameter"
 
 
+class ThreadsNotOffered(UnsupportedParameter):
+    """The server is to keep a thread of messages; the official SDK goes on without one when it is told so."""
+
+    code = "thread_unsupported_request"
+    details: Mapping[str, Any] | None = {"error_code": "thread_unsupported_request"}
+
+
 class InvalidImage(InvalidRequest):
     """An image that is damaged, too large, of another type than it says, or of one that Claude cannot see."""
 
@@ -211,6 +218,18 @@ class ConversationMoved(GatewayError):
     """A newer process has the conversation: what an older one still writes is refused."""
 
     code = "conversation_moved"
+
+
+class ApprovalNotFound(GatewayError):
+    """No such call waits for approval on this conversation, or has waited a while ago."""
+
+    code = "approval_not_found"
+
+
+class ApprovalDecided(GatewayError):
+    """The call no longer waits for approval: it was decided before, or its time or its turn is over."""
+
+    code = "approval_decided"
 
 
 class IdempotencyKeyReused(GatewayError):

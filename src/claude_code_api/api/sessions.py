@@ -123,6 +123,7 @@ def _session(view: SessionView) -> dict[str, Any]:
         "profile": view.profile,
         "turns": view.turns,
         "queued_turns": view.queued_turns,
+        "pending_approvals": view.pending_approvals,
         "usage": usage_of(view.usage),
         "cost_usd": round(view.cost_usd, 6),
         "created_at": int(view.created_at),

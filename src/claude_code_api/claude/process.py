@@ -244,6 +244,14 @@ class ClaudeProcess:
         del self._entries[self._kept :]
         return True
 
+    def decide(self, call: str, *, allowed: bool, message: str | None) -> bool:
+        """Settle a call that waits for approval; False when none of that id does."""
+        return False
+
+    async def halt(self, turn: str) -> bool:
+        """End the turn where it stands, and keep what was said; False when it is to be undone instead."""
+        return False
+
     async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
         """Take back completed turns that were sent to this process, the newest first; `taken_back` is told of each.
 

@@ -243,22 +243,31 @@ class AgentResult:
 class ApprovalWanted:
     """The agent's call of that id waits for a person, until `deadline` (Unix seconds): then it is denied.
 
-    It comes behind its AgentCall, or, for a call of a sub-agent, without one.
+    It comes behind its AgentCall, or, for a call of a sub-agent, without one. `line` tells of the waiting.
     """
 
     id: str
     name: str
     input: dict[str, Any]
     deadline: float
+    line: str
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSettled:
-    """The call of that id no longer waits: a person decided, or nobody did in time."""
+    """The call of that id no longer waits: a person decided, or nobody did in time. None comes when its turn ends."""
 
     id: str
     allowed: bool
     in_time: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFailed:
+    """An MCP server of the agent's toolbox cannot be used in this turn: its tools are not there."""
+
+    name: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +287,8 @@ class TurnCompleted:
     """The turn is over and part of the conversation.
 
     `stop_reason` is the Messages API's: with `tool_use` the calls of the last message wait for the client's results;
-    with `refusal` the model declined to meet the schema, and says why in its text. `messages` is what the conversation
+    with `refusal` the model declined to meet the schema, and says why in its text; with `interrupted`, which is ours,
+    somebody halted the turn, and what was said and done until then is all. `messages` is what the conversation
     gained after the user's message (assistant messages, tool results between them); `leaf` names its last entry in the
     CLI's transcript, None when the transcript does not hold the turn as it is told here. `compacted`: the model's
     context was replaced by a summary on the way.
@@ -311,6 +321,7 @@ TurnEvent: TypeAlias = (
     | AgentResult
     | ApprovalWanted
     | ApprovalSettled
+    | ServerFailed
     | AnswerRestarted
     | TurnCompleted
     | TurnFailed

@@ -18,6 +18,7 @@ from claude_code_api.core.events import Refusal
 from claude_code_api.core.identity import Address
 from claude_code_api.core.session import BETWEEN_TURNS, RESTING, Session, State
 from claude_code_api.errors import GatewayError, InvalidRequest, TurnCancelled
+from claude_code_api.runtime.approvals import Approval, Approvals, decided
 from claude_code_api.runtime.edits import Edit
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.needs import content_of
@@ -207,6 +208,35 @@ class Actor:
         self._process.tell("turn_interrupted", turn=current)
         self.cut(current)
         return True
+
+    def halt(self, turn_id: str) -> bool:
+        """End a turn where it stands, and keep what was said: it completes, one that waits when its time comes.
+
+        False when it is over, or its answer is complete.
+        """
+        if not self._can_be_cut(turn_id):
+            return False
+        self._process.tell("turn_halted", turn=turn_id)
+        self._work.halt(self._pending[turn_id])
+        return True
+
+    def halt_current(self) -> bool:
+        """The same to the turn that runs, or is the next to run."""
+        current = self._session.current
+        return current is not None and self.halt(current)
+
+    @property
+    def approvals(self) -> Approvals:
+        """The calls that wait for a person."""
+        return self._pending.approvals
+
+    def decide(self, approval_id: str, *, allowed: bool, message: str | None) -> Approval:
+        """Decide about a call that waits. Raises ApprovalNotFound or ApprovalDecided."""
+        approval = self.approvals.undecided(approval_id)
+        agent = self._process.agent
+        if agent is None or not agent.decide(approval_id, allowed=allowed, message=message):
+            raise decided(approval)
+        return self.approvals.find(approval_id)
 
     def _can_be_cut(self, turn_id: str) -> bool:
         is_complete = self.state is State.BUSY and self._process.committing is not None

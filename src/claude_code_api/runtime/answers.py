@@ -100,6 +100,7 @@ class Answers:
             stream=stream,
             replayed=True,
             cut=lambda error: None,
+            halt=lambda: False,
             delivered=lambda: self._tell_delivered(Address(stored.tenant, stored.conversation_id), stored.turn_id),
         )
 

@@ -20,6 +20,9 @@ from claude_code_api.core.turn import (
     AgentResult,
     AnswerRestarted,
     AnswerStarted,
+    ApprovalSettled,
+    ApprovalWanted,
+    ServerFailed,
     TextDelta,
     ThinkingDelta,
     ThinkingStarted,
@@ -30,6 +33,7 @@ from claude_code_api.core.turn import (
     TurnFailed,
     TurnStarted,
 )
+from claude_code_api.runtime.approvals import Approval, status_of
 
 _MOST_EVENTS, _MOST_CHARACTERS = 4000, 2**20
 _PIECE = 2**14
@@ -182,6 +186,12 @@ class Feeds:
         if (feed := self._feeds.get(address)) is not None:
             feed.put("session.changed", {"at": time.time()})
 
+    def approval_ended(self, address: Address, approval: Approval) -> None:
+        """A call waits for approval no more, because its turn is over."""
+        if (feed := self._feeds.get(address)) is not None:
+            told = {"turn_id": approval.turn_id, "id": approval.id, "status": approval.status.value}
+            feed.put("approval.settled", {**told, "at": time.time()})
+
     def turn(self, address: Address, turn_id: str, request_id: str, event: TurnEvent, cost_usd: float) -> None:
         """Something of a turn; `cost_usd` is what it cost, when it is completed."""
         if (feed := self._feeds.get(address)) is None:
@@ -205,6 +215,13 @@ class Feeds:
                 _put_pieces(feed, "turn.tool_arguments", {**of, "id": event.id}, "json", event.json)
             case AnswerRestarted():
                 feed.put("turn.restarted", of)
+            case ApprovalWanted():
+                asked = {**now, "id": event.id, "name": event.name, "text": event.line, "deadline": event.deadline}
+                feed.put("approval.wanted", asked, len(event.line))
+            case ApprovalSettled():
+                feed.put("approval.settled", {**now, "id": event.id, "status": status_of(event).value})
+            case ServerFailed():
+                feed.put("turn.server_failed", {**of, "name": event.name, "message": event.message})
             case TurnCompleted():
                 feed.turn = None
                 told = {"stop_reason": event.stop_reason, "model": event.model, "usage": event.usage}

@@ -64,7 +64,7 @@ class RequestMark:
 class Turn:
     """One turn on its way through an actor. Times are the event loop's, `created_at` is in Unix seconds.
 
-    `response` is there when the answer can be asked for by its id. What the turn `needs` is settled when it is sent.
+    `halted`: somebody wants it to end where it stands. `response` is there when the answer can be asked for by its id. What the turn `needs` is settled when it is sent.
     """
 
     input: TurnInput
@@ -78,6 +78,7 @@ class Turn:
     needs: Needs | None = None
     sent_at: float | None = None
     answering: bool = False
+    halted: bool = False
     first_token_at: float | None = None
 
     @property

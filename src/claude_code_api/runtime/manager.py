@@ -26,6 +26,8 @@ from claude_code_api.errors import (
 )
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.aftermath import Aftermath
+from claude_code_api.runtime.approvals import Approval
+from claude_code_api.runtime.approvals import not_found as no_approval
 from claude_code_api.runtime.background import Backgrounds
 from claude_code_api.runtime.feed import Feeds, Watch
 from claude_code_api.runtime.host import RequestMark
@@ -170,6 +172,52 @@ class SessionManager:
             watch.begin(view.state, None if actor is None else actor.current)
             undo.pop_all()
         return watch
+
+    # For those who watch over an agent
+
+    async def approvals(self, address: Address) -> list[Approval]:
+        """The calls of its agent that wait for a person, the oldest first.
+
+        Raises ConversationNotFound or StoreUnavailable.
+        """
+        actor = await self._live_one(address)
+        return [] if actor is None else actor.approvals.waiting
+
+    async def approval(self, address: Address, approval_id: str) -> Approval:
+        """One that waits, or was settled lately. Raises ApprovalNotFound, ConversationNotFound or StoreUnavailable."""
+        actor = await self._live_one(address)
+        if actor is None:
+            raise no_approval(approval_id)
+        return actor.approvals.find(approval_id)
+
+    async def decide(
+        self, address: Address, approval_id: str, *, allowed: bool, message: str | None = None
+    ) -> Approval:
+        """Let a call that waits be made, or not: then the model is told `message`, or that a person denied it.
+
+        Returns it as it is settled. Raises ApprovalNotFound, ApprovalDecided when somebody was faster or its time is
+        over, ConversationNotFound or StoreUnavailable.
+        """
+        actor = await self._live_one(address)
+        if actor is None:
+            raise no_approval(approval_id)
+        return actor.decide(approval_id, allowed=allowed, message=message)
+
+    async def halt(self, address: Address) -> bool:
+        """End the turn that runs, and keep what was said: it completes as `interrupted`. False when none does.
+
+        Returns at once; the end comes through the turn's stream. Turns that wait run next. Raises ConversationNotFound
+        or StoreUnavailable.
+        """
+        actor = await self._live_one(address)
+        return actor is not None and actor.halt_current()
+
+    async def _live_one(self, address: Address) -> Actor | None:
+        """The conversation when it is in memory, None when it is only stored. Raises ConversationNotFound."""
+        actor = self.registry.get(address)
+        if actor is None:
+            await self.get(address)
+        return actor
 
     async def delete(self, address: Address, *, unless_used_since: float | None = None) -> None:
         """Forget a conversation; returns when its process is gone, and its rows and files.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from claude_code_api.core.turn import TurnEvent, TurnFailed
 from claude_code_api.errors import GatewayError
+from claude_code_api.runtime.approvals import Approvals
 from claude_code_api.runtime.feed import Feeds
 from claude_code_api.runtime.host import Turn
 from claude_code_api.runtime.record import Record
@@ -13,9 +14,10 @@ from claude_code_api.runtime.unstored import Notes
 
 
 class Pending:
-    """By id. No method waits."""
+    """By id. No method waits. `approvals` are the calls that wait for a person in them."""
 
     def __init__(self, record: Record, feeds: Feeds, notes: Notes) -> None:
+        self.approvals = Approvals()
         self._record = record
         self._feeds = feeds
         self._notes = notes
@@ -48,6 +50,7 @@ class Pending:
 
     def put(self, turn: Turn, event: TurnEvent, *, cost_usd: float = 0.0) -> None:
         """Tell the turn's readers, and those who watch the conversation."""
+        self.approvals.note(turn.id, event)
         turn.stream.put(event)
         self._feeds.turn(self._record.address, turn.id, turn.mark.request_id, event, cost_usd)
 
@@ -55,6 +58,8 @@ class Pending:
         """The same with the last event."""
         self._turns.pop(turn.id, None)
         self._cut.pop(turn.id, None)
+        for approval in self.approvals.end(turn.id):
+            self._feeds.approval_ended(self._record.address, approval)
         self.put(turn, event, cost_usd=cost_usd)
 
     def fail(self, turn: Turn, error: GatewayError) -> None:

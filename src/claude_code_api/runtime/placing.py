@@ -191,6 +191,7 @@ class Placing:
             stream=turn.stream,
             replayed=False,
             cut=lambda error: actor.cut(turn.id, error),
+            halt=lambda: actor.halt(turn.id),
             delivered=delivered,
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Block, Message, Options, TurnEvent
 
 Emit: TypeAlias = Callable[[TurnEvent], None]
@@ -24,13 +25,15 @@ class Entry:
 class Profile:
     """What only a launch can set. Turns with equal profiles can share a process.
 
-    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as JSON text.
+    `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as JSON text. `toolbox` is
+    what an agent is equipped with, None for a chat.
     """
 
     model: str
     system: str = ""
     name: str = "chat"
     schema: str | None = None
+    toolbox: Toolbox | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,20 @@ class Agent(Protocol):
 
     async def undo(self, turn: str) -> bool:
         """Interrupt `turn` if it runs and remove it from the context; False when that did not work. Emits nothing."""
+        ...
+
+    def decide(self, call: str, *, allowed: bool, message: str | None) -> bool:
+        """Let a call that waits for approval be made, or not: then the model is told `message`.
+
+        False when no such call waits. ApprovalSettled comes at once.
+        """
+        ...
+
+    async def halt(self, turn: str) -> bool:
+        """End `turn` where it stands, and keep what was said; its TurnCompleted comes before this returns.
+
+        Calls that wait for approval are not made. False when it was not to be ended this way: it is to be undone.
+        """
         ...
 
     async def stop(self, *, flush: bool) -> None:

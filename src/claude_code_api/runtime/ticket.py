@@ -11,7 +11,7 @@ from claude_code_api.runtime.stream import Reading, TurnStream
 
 @dataclass
 class Running:
-    """A turn as its readers share it. `cut` ends it; `delivered` says that its answer arrived somewhere.
+    """A turn as its readers share it. `cut` ends it, `halt` keeps what was said; `delivered` says that its answer arrived somewhere.
 
     `replayed` says that it is over and comes from the store. `created_at` is in Unix seconds.
     """
@@ -23,6 +23,7 @@ class Running:
     stream: TurnStream
     replayed: bool
     cut: Callable[[GatewayError | None], None]
+    halt: Callable[[], bool]
     delivered: Callable[[], None]
     readers: int = field(default=0, init=False)
 
@@ -67,6 +68,14 @@ class Ticket:
     def cut(self, error: GatewayError | None = None) -> None:
         """End the turn now, because of `error`, whoever else reads it, unless its answer is complete."""
         self._running.cut(error)
+
+    def halt(self) -> bool:
+        """End the turn where it stands, whoever else reads it: it completes as `interrupted` with what was said.
+
+        One that waits does so when its time comes, without asking the model. False when it is over, or its answer is
+        complete.
+        """
+        return self._running.halt()
 
     def delivered(self) -> None:
         """The whole answer was sent to a client that was there."""

@@ -23,6 +23,7 @@ class SessionView:
     profile: str
     turns: int
     queued_turns: int
+    pending_approvals: int
     usage: Usage
     cost_usd: float
     created_at: float
@@ -42,6 +43,7 @@ def view_of_actor(actor: Actor) -> SessionView:
         profile=actor.profile,
         turns=actor.record.turns,
         queued_turns=actor.waiting,
+        pending_approvals=len(actor.approvals.waiting),
         usage=actor.record.usage,
         cost_usd=actor.record.cost_usd,
         created_at=actor.record.created_at,
@@ -61,6 +63,7 @@ def view_of_stored(stored: StoredConversation) -> SessionView:
         profile=stored.profile,
         turns=stored.turns,
         queued_turns=0,
+        pending_approvals=0,
         usage=stored.usage,
         cost_usd=stored.cost_usd,
         created_at=stored.created_at,

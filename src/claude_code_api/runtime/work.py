@@ -92,6 +92,12 @@ class Work:
         assert agent is not None
         self._host.tasks.spawn(self._undo(agent, turn_id, self._session.epoch), f"undo-{turn_id}")
 
+    def halt(self, turn: Turn) -> None:
+        """End a turn where it stands; one that is not sent yet completes instead of being sent."""
+        turn.halted = True
+        if turn.id == self._session.current and self._session.state is State.BUSY and self._process.agent is not None:
+            self._host.tasks.spawn(self._halt(self._process.agent, turn), f"halt-{turn.id}")
+
     def go_back(self, turns: int) -> None:
         """Take back the last completed turns; answered with TurnUndone or UndoFailed, when `committing` is done."""
         going = self._go_back(turns, self._session.epoch)
@@ -190,6 +196,10 @@ class Work:
         elif self._process.standing is not None:
             self._process.standing.taken_back(turn_id)
         self._owner.post(ev.TurnUndone(epoch) if clean else ev.UndoFailed(epoch))
+
+    async def _halt(self, agent: Agent, turn: Turn) -> None:
+        if not await agent.halt(turn.id):
+            self._owner.cut(turn.id)
 
     async def _go_back(self, turns: int, epoch: int) -> None:
         """In the store first: what is not there any more is in no history, whatever becomes of the process."""

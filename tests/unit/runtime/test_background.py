@@ -94,6 +94,7 @@ class World:
             stream=self.stream,
             replayed=False,
             cut=self._cut,
+            halt=lambda: False,
             delivered=self._delivered,
         )
         self._number = 0
