@@ -23,7 +23,7 @@ _UNTYPED = "application/octet-stream"
 
 @dataclass(slots=True)
 class Part:
-    """One part of a form. `filename` is what the client calls its file: a text like any other, None for a plain field."""
+    """One part of a form. `filename` is what the client calls its file, and None for a plain field."""
 
     name: str
     filename: str | None
