@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from claude_code_api.managed.agents import AgentStore
+from claude_code_api.managed.agents import AgentSources
 from claude_code_api.managed.environments import EnvironmentStore
 from claude_code_api.managed.files import FileStore, Shelf
 
 
-class Store(AgentStore, EnvironmentStore, FileStore, Protocol):
+class Store(AgentSources, EnvironmentStore, FileStore, Protocol):
     """Where Managed Agents are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """Where agents, environments and files are kept; `shelf` has the bytes of the files."""
+    """Where agents, environments, files and skills are kept; `shelf` has the files themselves, `skills` the skills."""
 
     store: Store
     shelf: Shelf
+    skills: Shelf
