@@ -20,7 +20,8 @@ ADDED = "added"
 NOTHING: dict[str, Any] = {"role": "user", "content": []}
 """What stands for the input of a turn that left nothing behind, or was taken back, or never had one."""
 
-TOTALS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens", "cost_usd")
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens")
+TOTALS = (*TOKENS, "cost_usd")
 
 
 def conversation_of(row: Row[Any]) -> StoredConversation:

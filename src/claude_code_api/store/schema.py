@@ -151,3 +151,53 @@ transcript_entry = Table(
     Column("written_at", Float, nullable=False),
     Index("uq_transcript_entry", "conversation_key", "project_key", "session_id", "subpath", "uuid", unique=True),
 )
+
+managed_session = Table(
+    "managed_session",
+    metadata,
+    Column("conversation_key", ForeignKey("conversation.key", ondelete="CASCADE"), primary_key=True),
+    Column("agent", JSON, nullable=False),
+    Column("agent_id", String(64), nullable=False),
+    Column("agent_version", Integer, nullable=False),
+    Column("is_implicit", Boolean, nullable=False),
+    Column("environment_id", String(64), nullable=False),
+    Column("title", Text),
+    Column("budget", Integer),
+    Column("is_budgeted", Boolean, nullable=False),
+    Column("resources", JSON, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("stop_reason", JSON(none_as_null=True)),
+    Column("waiting", JSON, nullable=False),
+    Column("outcomes", JSON, nullable=False),
+    Column("run", JSON(none_as_null=True)),
+    Column("active_seconds", Float, nullable=False),
+    Column("running_since", Float),
+    Column("archived_at", Float),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("followed", Integer, nullable=False),
+    Column("works", Boolean, nullable=False),
+    Index(None, "agent_id"),
+    Index(None, "works"),
+)
+
+managed_event = Table(
+    "managed_event",
+    metadata,
+    Column(
+        "session_key", ForeignKey("managed_session.conversation_key", ondelete="CASCADE"), primary_key=True
+    ),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(48), nullable=False),
+    Column("type", String(48), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("blocks", JSON(none_as_null=True)),
+    Column("created_at", Float, nullable=False),
+    Column("processed_at", Float),
+    Column("turn_id", String(36)),
+    Column("call_id", String(128)),
+    Index(None, "session_key", "type", "seq"),
+    Index("ix_managed_event_turn", "session_key", "turn_id"),
+    Index("ix_managed_event_call", "session_key", "call_id"),
+    Index("uq_managed_event_id", "session_key", "id", unique=True),
+)
