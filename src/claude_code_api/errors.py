@@ -6,12 +6,16 @@ these into statuses and envelopes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class GatewayError(Exception):
     """The root. `code` is stable and machine-readable; `param` names the request field at fault; `retry_after` is in
-    seconds, and None means that waiting alone changes nothing."""
+    seconds, and None means that waiting alone changes nothing. `details` are for programs, where a dialect has them."""
 
     code = "internal_error"
+    details: Mapping[str, Any] | None = None
 
     def __init__(self, message: str, *, param: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -36,6 +40,13 @@ class UnsupportedParameter(InvalidRequest):
     """The field is known, and what it asks for is not offered."""
 
     code = "unsupported_parameter"
+
+
+class ThreadsNotOffered(UnsupportedParameter):
+    """The server is to keep a thread of messages; the official SDK goes on without one when it is told so."""
+
+    code = "thread_unsupported_request"
+    details: Mapping[str, Any] | None = {"error_code": "thread_unsupported_request"}
 
 
 class InvalidImage(InvalidRequest):

@@ -45,13 +45,13 @@ class Auth:
             if self._exposed or self._knows(headers):
                 await self._app(scope, receive, send)
             else:
-                await error_response(_foreign(headers))(scope, receive, send)
+                await error_response(_foreign(headers), scope)(scope, receive, send)
             return
         try:
             caller = self._caller(headers, await scope["app"].state.context.keys.known())
         except GatewayError as error:
             log.info("request_refused", code=error.code, reason=error.message)
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
         who = {"tenant": caller.tenant} | ({} if caller.key_id is None else {"key_id": caller.key_id})

@@ -17,7 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from claude_code_api.api.errors import error_response
+from claude_code_api.api.errors import answers_anthropic, error_response
+from claude_code_api.api.errors import refusal as _refusal
 from claude_code_api.errors import OriginNotAllowed
 
 log = structlog.get_logger(__name__)
@@ -26,6 +27,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.\-]+)(?::\d+)?")
 _ORIGIN = re.compile(rf"https?://({HOST.pattern})")
 _SLOWEST = 10
+_DEFECT = "A defect of the gateway; its log says more under the X-Request-ID of this answer."
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 
@@ -57,6 +59,7 @@ class Edge:
         request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
         scope.setdefault("state", {})["request_id"] = request_id
 
+        is_anthropics = answers_anthropic(scope)
         answered = False
 
         async def send_with_id(message: Message) -> None:
@@ -65,15 +68,17 @@ class Edge:
             if message["type"] in _HEADS:
                 sent = MutableHeaders(scope=message)
                 sent["X-Request-ID"] = request_id
+                if is_anthropics:
+                    sent["request-id"] = request_id
                 if origin in self._origins and "access-control-allow-origin" not in sent:
                     sent["Access-Control-Allow-Origin"] = origin  # a page shall read what is refused here, too
                     sent.add_vary_header("Origin")
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            refusal = self._refuse_origin(headers)
+            refusal = self._refuse_origin(scope, headers)
             if refusal is None and is_http:
-                refusal = self._refuse_body(scope["method"], headers)
+                refusal = self._refuse_body(scope, headers)
             if refusal is not None:
                 await refusal(scope, receive, send_with_id)
                 return
@@ -83,26 +88,31 @@ class Edge:
             except Exception:
                 log.exception("request_failed", method=scope.get("method", "WEBSOCKET"), path=scope["path"])
                 if not answered:
-                    await _DEFECT(scope, receive, send_with_id)
+                    await _refusal(500, "internal_error", _DEFECT, scope, kind="server_error")(
+                        scope, receive, send_with_id
+                    )
 
-    def _refuse_origin(self, headers: Headers) -> JSONResponse | None:
+    def _refuse_origin(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         origin = headers.get("origin")
         if origin is not None and not self._known_origin(origin.lower(), headers):
             return error_response(
                 OriginNotAllowed(
                     f"Requests from the origin {origin[:100]!r} are not served; add it to [server] allowed_origins."
-                )
+                ),
+                scope,
             )
         return None
 
-    def _refuse_body(self, method: str, headers: Headers) -> JSONResponse | None:
+    def _refuse_body(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
-        if method in {"POST", "PUT", "PATCH"} and has_body:
+        if scope["method"] in {"POST", "PUT", "PATCH"} and has_body:
             if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-                return _refusal(415, "unsupported_media_type", "Send the body with Content-Type: application/json.")
+                return _refusal(
+                    415, "unsupported_media_type", "Send the body with Content-Type: application/json.", scope
+                )
             length = headers.get("content-length", "0")
             if length.isdigit() and int(length) > self._max_body:
-                return _refusal(413, "request_too_large", _too_large(self._max_body))
+                return _refusal(413, "request_too_large", _too_large(self._max_body), scope)
         return None
 
     def _known_origin(self, origin: str, headers: Headers) -> bool:
@@ -142,22 +152,3 @@ class _Bounded:
 
 def _too_large(limit: int) -> str:
     return f"The body is larger than {limit} bytes ([server] max_body_bytes)."
-
-
-def _refusal(status: int, code: str, message: str) -> JSONResponse:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return JSONResponse({"error": error}, status, {"x-should-retry": "false"})
-
-
-_DEFECT = JSONResponse(
-    {
-        "error": {
-            "message": "A defect of the gateway; its log says more under the X-Request-ID of this answer.",
-            "type": "server_error",
-            "param": None,
-            "code": "internal_error",
-        }
-    },
-    500,
-    {"x-should-retry": "false"},
-)

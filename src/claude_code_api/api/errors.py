@@ -1,4 +1,4 @@
-"""From our errors to HTTP, in the OpenAI envelope. The only place that knows both."""
+"""From our errors to HTTP, in the envelope of the dialect that was spoken. The only place that knows both."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from claude_code_api import errors as err
+from claude_code_api.api.dialect import speaks_anthropic
 
 # The first class that matches decides: (status, OpenAI's error type).
 TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
@@ -61,6 +64,20 @@ _CODES = {408: "request_timeout", 404: "not_found", 405: "method_not_allowed", 4
 """The codes of what the framework refuses before a route is reached."""
 
 
+_ANTHROPIC_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""Anthropic's error types by status; of others, the request is at fault below 500, and the server from there on."""
+
+
 def status_of(error: err.GatewayError) -> tuple[int, str]:
     """The HTTP status and OpenAI error type of an error."""
     return next(row for kind, row in TABLE.items() if isinstance(error, kind))
@@ -70,6 +87,11 @@ def envelope(error: err.GatewayError) -> dict[str, Any]:
     """The OpenAI error body; what a broken stream carries as well."""
     kind = status_of(error)[1]
     return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+
+
+def anthropic_envelope(error: err.GatewayError, request_id: str | None) -> dict[str, Any]:
+    """Anthropic's error body; what a broken stream carries as well."""
+    return _anthropics(status_of(error)[0], error.message, request_id, error.details)
 
 
 def error_headers(error: err.GatewayError) -> dict[str, str]:
@@ -82,9 +104,49 @@ def error_headers(error: err.GatewayError) -> dict[str, str]:
     return headers
 
 
-def error_response(error: err.GatewayError) -> JSONResponse:
-    """The whole answer to a request that failed."""
-    return JSONResponse(envelope(error), status_of(error)[0], error_headers(error))
+def error_response(error: err.GatewayError, scope: Scope) -> JSONResponse:
+    """The whole answer to a request that failed, in the dialect that it spoke."""
+    is_anthropics = answers_anthropic(scope)
+    body = anthropic_envelope(error, request_id_of(scope)) if is_anthropics else envelope(error)
+    return JSONResponse(body, status_of(error)[0], error_headers(error))
+
+
+def refusal(
+    status: int,
+    code: str,
+    message: str,
+    scope: Scope,
+    *,
+    kind: str = "invalid_request_error",
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """The answer to what no error of ours stands for; `kind` is OpenAI's type of it. No retry helps."""
+    if answers_anthropic(scope):
+        body = _anthropics(status, message, request_id_of(scope))
+    else:
+        body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
+    return JSONResponse(body, status, {**(headers or {}), "x-should-retry": "false"})
+
+
+def answers_anthropic(scope: Scope) -> bool:
+    """Whether a request is answered in one of Anthropic's dialects."""
+    return speaks_anthropic(scope["path"], Headers(scope=scope))
+
+
+def request_id_of(scope: Scope) -> str | None:
+    """The request's id, as its answer's header has it."""
+    found: str | None = scope.get("state", {}).get("request_id")
+    return found
+
+
+def _anthropics(
+    status: int, message: str, request_id: str | None, details: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    kind = _ANTHROPIC_KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
+    told: dict[str, Any] = {"type": kind, "message": message}
+    if details is not None:
+        told["details"] = dict(details)
+    return {"type": "error", "error": told, "request_id": request_id}
 
 
 class ErrorBody(BaseModel):
@@ -111,14 +173,15 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(err.GatewayError)
     async def _ours(request: Request, error: err.GatewayError) -> JSONResponse:
-        response = error_response(error)
+        response = error_response(error, request.scope)
         if (conversation := getattr(request.state, "conversation_id", None)) is not None:
             response.headers["X-Conversation-ID"] = conversation
         return response
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return error_response(of_validation([{**one, "loc": one["loc"][1:]} for one in error.errors()]))
+        problems = [{**one, "loc": one["loc"][1:]} for one in error.errors()]
+        return error_response(of_validation(problems, dotted=answers_anthropic(request.scope)), request.scope)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
@@ -126,16 +189,15 @@ def install(app: FastAPI) -> None:
         if error.status_code == 404:
             message = f"There is no {request.method} {request.url.path} here; /docs lists what there is."
         code = _CODES.get(error.status_code, "invalid_request")
-        body = {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
-        return JSONResponse(body, error.status_code, {**(error.headers or {}), "x-should-retry": "false"})
+        return refusal(error.status_code, code, message, request.scope, headers=error.headers)
 
 
-def of_validation(problems: Sequence[Any]) -> err.InvalidRequest:
-    """What pydantic found wrong with a body, as one error that names the field."""
+def of_validation(problems: Sequence[Any], *, dotted: bool = False) -> err.InvalidRequest:
+    """What pydantic found wrong with a body, as one error that names the field, `dotted` or with brackets."""
     problem = _clearest(problems)
     if problem["type"] == "json_invalid":
         return err.InvalidRequest(f"The body is not valid JSON: {problem['ctx']['error']}.")
-    param = _path(problem["loc"])
+    param = _path(problem["loc"], dotted=dotted)
     return err.InvalidRequest(f"{param or 'The body'}: {problem['msg']}.", param=param or None)
 
 
@@ -155,12 +217,17 @@ def _unread(cause: BaseException | None) -> str | None:
     return None
 
 
-def _path(location: tuple[int | str, ...]) -> str:
-    """`("messages", 0, "role")` as `messages[0].role`; the names of union members are left out."""
+def _path(location: tuple[int | str, ...], *, dotted: bool = False) -> str:
+    """`("messages", 0, "role")` as `messages[0].role`, or `dotted` as Anthropic has it, `messages.0.role`.
+
+    The names of union members are left out.
+    """
     path = ""
     for part in location:
-        if isinstance(part, int):
+        if isinstance(part, int) and not dotted:
             path += f"[{part}]"
-        elif part.isidentifier() and part[:1].islower() and part not in {"str", "list", "int"}:
-            path += f".{part}" if path else part
+        elif isinstance(part, int) or (
+            part.isidentifier() and part[:1].islower() and part not in {"str", "list", "int"}
+        ):
+            path += f".{part}" if path else str(part)
     return path
