@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
 from claude_code_api.api.fetch import FetchSettings, ImageFetcher
+from claude_code_api.api.managed_agents.context import Managed
 from claude_code_api.api.openai_chat import routes as openai_chat
 from claude_code_api.api.openai_conversations import routes as openai_conversations
 from claude_code_api.api.openai_responses import routes as openai_responses
@@ -33,6 +35,7 @@ from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import ProfilePolicy
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
+from claude_code_api.managed.files import Shelf, drop_expired
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
 from claude_code_api.runtime.keyring import Keyring
@@ -41,13 +44,14 @@ from claude_code_api.runtime.memory import default_ceiling
 from claude_code_api.runtime.orphans import note_clean_end, stop_orphans
 from claude_code_api.runtime.watchdog import Limits
 from claude_code_api.store.database import FILE_NAME, sqlite_engine
+from claude_code_api.store.managed import ManagedStore
 from claude_code_api.store.migrate import prepare
 from claude_code_api.store.sql import SqlStore
 from claude_code_api.store.start import settle
 
 log = structlog.get_logger(__name__)
 
-_SESSIONS = "sessions"
+_SESSIONS, _FILES = "sessions", "files"
 _SWEEP_BATCH = 500
 _CHECKS_AT_ONCE = 2
 _EXPOSED = (
@@ -112,6 +116,9 @@ async def _serving(
     janitor = _janitor(settings, manager, launcher)
     keys = Keyring(store)
     sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
+    managed = store.managed()
+    shelf = Shelf(home / _FILES)
+    tidying = manager.tasks.spawn(_tidy(managed, shelf, await asyncio.to_thread(shelf.held)), "tidy")
     images = _images(settings)
     checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
     app.state.context = Context(
@@ -124,6 +131,7 @@ async def _serving(
         side_requests=settings.api.side_requests,
         images=images,
         checks=checks,
+        managed=Managed(store=managed, shelf=shelf),
         strict_params=settings.api.strict_params,
         reasoning_content=settings.api.reasoning_content,
         agent_activity=settings.api.agent_activity,
@@ -139,6 +147,7 @@ async def _serving(
     finally:
         await janitor.stop()
         sweeping.cancel()
+        tidying.cancel()
         await manager.shutdown()
         await launcher.close()
         await keys.close()
@@ -250,6 +259,16 @@ async def _sweep(root: Path, names: Sequence[str], store: SqlStore) -> None:
                 await asyncio.to_thread(shutil.rmtree, root / name, ignore_errors=True)
     except StoreUnavailable as error:
         log.warning("sweep_ended", reason=error.message, consequence="the next start removes what is left")
+
+
+async def _tidy(managed: ManagedStore, shelf: Shelf, held: Sequence[Path]) -> None:
+    """Remove files that nothing is known of, and those whose time is over."""
+    try:
+        known = await managed.known_files([path.name for path in held])
+        await asyncio.to_thread(shelf.sweep, held, known)
+        await drop_expired(managed, shelf, time.time())
+    except StoreUnavailable as error:
+        log.warning("tidying_ended", reason=error.message, consequence="the next start removes what is left")
 
 
 def _janitor(settings: Settings, manager: SessionManager, launcher: ClaudeLauncher) -> Janitor:

@@ -29,6 +29,8 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ConversationNotFound: (404, "invalid_request_error"),
     err.ResponseNotFound: (404, "invalid_request_error"),
     err.ItemNotFound: (404, "invalid_request_error"),
+    err.ResourceNotFound: (404, "invalid_request_error"),
+    err.VersionConflict: (409, "invalid_request_error"),
     err.ConversationExists: (409, "invalid_request_error"),
     err.ConversationDeleted: (409, "invalid_request_error"),
     err.ConversationBusy: (429, "rate_limit_error"),

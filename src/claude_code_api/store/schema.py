@@ -124,6 +124,77 @@ response_event = Table(
     Column("events", JSON, nullable=False),
 )
 
+managed_agent = Table(
+    "managed_agent",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("version", Integer, nullable=False),  # the newest one
+    Column("created_at", Float, nullable=False),
+    Column("archived_at", Float),
+    Index("ix_managed_agent_page", "tenant", "created_at", "id"),
+)
+
+managed_agent_version = Table(
+    "managed_agent_version",
+    metadata,
+    Column("agent_id", ForeignKey("managed_agent.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("definition", JSON, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
+
+managed_environment = Table(
+    "managed_environment",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("config", JSON, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("archived_at", Float),
+    Index("ix_managed_environment_page", "tenant", "created_at", "id"),
+)
+
+managed_file = Table(
+    "managed_file",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("mime_type", String(255), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("scope", String(256)),  # the session that it came from
+    Index("ix_managed_file_page", "tenant", "created_at", "id"),
+    Index(None, "expires_at"),
+)
+
+managed_skill = Table(
+    "managed_skill",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_managed_skill_page", "tenant", "created_at", "id"),
+)
+
+managed_skill_version = Table(
+    "managed_skill_version",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("skill_id", ForeignKey("managed_skill.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_managed_skill_version_page", "skill_id", "created_at", "id"),
+)
+
 api_key = Table(
     "api_key",
     metadata,

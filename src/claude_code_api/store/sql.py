@@ -40,6 +40,7 @@ from claude_code_api.store import (
     turns,
 )
 from claude_code_api.store.database import Database
+from claude_code_api.store.managed import ManagedStore
 from claude_code_api.store.transcripts import TranscriptStore
 
 
@@ -199,6 +200,12 @@ class SqlStore:
     async def keys(self) -> list[ApiKey]:
         """Every API key, revoked and expired ones included."""
         return await self._database.read(keys.every)
+
+    # Managed Agents
+
+    def managed(self) -> ManagedStore:
+        """What Managed Agents keep in the same database; it goes with this store."""
+        return ManagedStore(self._database)
 
     # Transcripts
 

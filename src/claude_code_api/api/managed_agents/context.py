@@ -1,0 +1,22 @@
+"""What the routes of Managed Agents need beside what all routes do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from claude_code_api.managed.agents import AgentStore
+from claude_code_api.managed.environments import EnvironmentStore
+from claude_code_api.managed.files import FileStore, Shelf
+
+
+class Store(AgentStore, EnvironmentStore, FileStore, Protocol):
+    """Where Managed Agents are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """Where agents, environments and files are kept; `shelf` has the bytes of the files."""
+
+    store: Store
+    shelf: Shelf
