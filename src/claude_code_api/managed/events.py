@@ -11,7 +11,7 @@ from typing import Any
 
 from claude_code_api import errors as err
 from claude_code_api.core.turn import Usage
-from claude_code_api.managed.session_store import Json, NewEvent
+from claude_code_api.managed.session_store import Json, NewEvent, StoredEvent
 
 END_TURN: Json = {"type": "end_turn"}
 RETRIES_EXHAUSTED: Json = {"type": "retries_exhausted"}
@@ -83,6 +83,18 @@ def server_failed(name: str, message: str, turn_id: str | None) -> NewEvent:
     """An MCP server cannot be used: the session goes on without it, and tries again with the next turn."""
     told = {"type": "mcp_connection_failed_error", "mcp_server_name": name, "message": message}
     return event("session.error", {"error": {**told, "retry_status": _RETRYING}}, turn_id=turn_id)
+
+
+def lost_approval(use: StoredEvent, turn_id: str | None) -> NewEvent:
+    """A call that waited for a person when the server ended: nobody can decide about it any more."""
+    is_mcp = use.type == MCP_TOOL_USE
+    said = "The server ended while this call waited for approval, so it was not run. The agent begins this turn again."
+    body = {
+        "mcp_tool_use_id" if is_mcp else "tool_use_id": use.id,
+        "content": [{"type": "text", "text": said}],
+        "is_error": True,
+    }
+    return event(MCP_TOOL_RESULT if is_mcp else TOOL_RESULT, body, turn_id=turn_id)
 
 
 def request_end(start_id: str, usage: Usage, *, is_error: bool, turn_id: str | None) -> NewEvent:

@@ -21,12 +21,16 @@ _MOST_BEHIND = 10_000
 
 
 class Log:
-    """One session's. Lives on one event loop; the only one of its session at a time."""
+    """One session's. Lives on one event loop; the only one of its session at a time.
+
+    `gone` once it was deleted; `runs` counts the turns that began in it here.
+    """
 
     def __init__(self, session: ManagedSession, store: SessionStore) -> None:
         self.session = session
         self.store = store
         self.gone = False
+        self.runs = 0
         self._writing = asyncio.Lock()
         self._followers: set[Follower] = set()
         self._preview: tuple[Preview, str, str] | None = None
@@ -52,12 +56,14 @@ class Log:
     ) -> list[StoredEvent]:
         """Write one step, and pass on what the log gained. Returns that, and what waits from now on.
 
-        `check` sees the session just before, and refuses it by raising. Raises ConversationDeleted, and
+        `state` are fields of the session and their new values, or functions that make these of the session as it is
+        just before. `check` sees that, too, and refuses the step by raising. Raises ConversationDeleted, and
         StoreUnavailable: nothing is written then.
         """
         async with self._writing:
             if check is not None:
                 check(self.session)
+            state = {name: value(self.session) if callable(value) else value for name, value in state.items()}
             writing = Writing(processed=processed, events=events, queued=queued, state=state)
             try:
                 written = await self.store.write(self.key, writing)

@@ -1,4 +1,4 @@
-"""From an agent, as a session keeps it, to what a turn is asked with, and from Claude Code's tools to the agent's. Pure.
+"""From an agent, as a session keeps it, to what a turn is asked with, and from Claude Code's tools to its. Pure.
 
 An implicit agent stands for a conversation that was made in another dialect: it asks for nothing but its model.
 """

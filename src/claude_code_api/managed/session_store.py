@@ -82,6 +82,7 @@ class ManagedSession:
 class ListedSession:
     """A conversation as it stands in a list of sessions; `session` is None when nobody used it as one yet."""
 
+    key: str
     conversation_id: str
     session: ManagedSession | None
     model: str

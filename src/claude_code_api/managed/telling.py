@@ -191,7 +191,11 @@ def start(kind: str, event_id: str) -> Preview:
 def delta(event_id: str, text: str) -> Preview:
     """More of its text."""
     content = {"type": "text", "text": text}
-    return {"type": "event_delta", "event_id": event_id, "delta": {"type": "content_delta", "index": 0, "content": content}}
+    return {
+        "type": "event_delta",
+        "event_id": event_id,
+        "delta": {"type": "content_delta", "index": 0, "content": content},
+    }
 
 
 def tool_use(call_id: str, name: str, arguments: Json, decision: Decision, turn_id: str | None) -> NewEvent:

@@ -17,11 +17,11 @@ import structlog
 from claude_code_api import errors as err
 from claude_code_api.core.identity import Address
 from claude_code_api.core.toolbox import Permissions
-from claude_code_api.core.turn import Message, TurnCompleted, TurnFailed, TurnInput
+from claude_code_api.core.turn import TurnCompleted, TurnFailed, TurnInput
 from claude_code_api.managed import events as ev
 from claude_code_api.managed.log import Log
 from claude_code_api.managed.session_store import Json, NewEvent, Run, StoredEvent, Waiting
-from claude_code_api.managed.telling import Teller, Told, told_of
+from claude_code_api.managed.telling import Teller, Told, open_calls, told_of
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.stored import NewResponse
 from claude_code_api.runtime.ticket import Ticket
@@ -88,14 +88,13 @@ class Ended:
 class SessionTurn:
     """The turn that runs in a session, if one does. `write` writes to the log whatever the disk says meanwhile."""
 
-    def __init__(
-        self, log: Log, turns: Turns, thread_id: str, closing: asyncio.Event, *, first_pause_s: float
-    ) -> None:
+    def __init__(self, log: Log, turns: Turns, thread_id: str, closing: asyncio.Event, *, first_pause_s: float) -> None:
         self._log = log
         self._turns = turns
         self._thread_id = thread_id
         self._closing = closing
         self._first_pause_s = first_pause_s
+        self._running = False
         self._ticket: Ticket | None = None
         self._halted = asyncio.Event()
         self._wake = asyncio.Event()
@@ -103,9 +102,7 @@ class SessionTurn:
     @property
     def runs(self) -> bool:
         """Whether one is under way, or about to be tried again."""
-        return not self._halted.is_set() and self._running
-
-    _running = False
+        return self._running
 
     def halt(self) -> None:
         """End it where it stands; what was said stays."""
@@ -132,7 +129,12 @@ class SessionTurn:
                     await self._closing.wait()
 
     async def run(
-        self, run: Run, asked: TurnInput, *, started: Callable[[], None], finish: Callable[[Told, Ended], Awaitable[None]]
+        self,
+        run: Run,
+        asked: TurnInput,
+        *,
+        started: Callable[[], None],
+        finish: Callable[[Told, Ended], Awaitable[None]],
     ) -> Ended:
         """Bring a turn to its end, whatever has to be tried. `started` is told whenever it can be halted.
 
@@ -258,14 +260,12 @@ def rest_of(done: TurnCompleted, turn_id: str, have: list[StoredEvent], permissi
         left[event.type] = left.get(event.type, 0) + 1
     rest = Told()
     for one in told_of(done.messages, turn_id, known, permissions.of):
-        if one.id in ids:
-            left[one.type] -= 1
-        elif one.call_id is None and left.get(one.type, 0) > 0:
+        if one.id in ids or (one.call_id is None and left.get(one.type, 0) > 0):
             left[one.type] -= 1
         else:
             rest.events.append(one)
     rest.events = [*open_requests(have, done, turn_id), *rest.events]
-    calls = _open(done.messages)
+    calls = [block["id"] for block in open_calls(done.messages)]
     named = {**known, **{one.call_id: one.id for one in rest.events if one.call_id is not None}}
     rest.wants = [Waiting(named[call], call, "result") for call in calls if call in named]
     return rest
@@ -277,12 +277,6 @@ def open_requests(have: list[StoredEvent], done: TurnCompleted | None, turn_id: 
     started = [event.id for event in have if event.type == ev.REQUEST_START and event.id not in ended]
     usage = ev.NO_USAGE if done is None else done.usage
     return [ev.request_end(one, usage, is_error=done is None, turn_id=turn_id) for one in started]
-
-
-def _open(messages: tuple[Message, ...]) -> list[str]:
-    last = messages[-1] if messages and messages[-1].role == "assistant" else None
-    blocks = () if last is None else last.content
-    return [block["id"] for block in blocks if block["type"] == "tool_use" and not block.get("internal")]
 
 
 def _may_pass(error: err.GatewayError) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from claude_code_api.managed.session_store import EventQuery, NewEvent, StoredEvent, Writing
 from claude_code_api.runtime.stored import StoredTurn

@@ -71,9 +71,7 @@ class SqlSessionStore:
 
     async def turns_behind(self, key: str, number: int, *, limit: int) -> list[tuple[int, StoredTurn, bool]]:
         """The completed turns of a conversation behind this one, and whether the log has events of each."""
-        return await self._database.read(
-            lambda connection: managed_events.turns_behind(connection, key, number, limit)
-        )
+        return await self._database.read(lambda connection: managed_events.turns_behind(connection, key, number, limit))
 
     async def events_of_turn(self, key: str, turn_id: str) -> list[StoredEvent]:
         """What the log has of a turn."""

@@ -151,6 +151,7 @@ def _session_of(row: Row[Any]) -> ManagedSession:
 def _listed_of(row: Row[Any]) -> ListedSession:
     of = {column.name: getattr(row, f"conversation_{column.name}") for column in conversation.c}
     return ListedSession(
+        key=of["key"],
         conversation_id=of["conversation_id"],
         session=None if row.conversation_key is None else _session_of(row),
         model=of["model"],

@@ -255,9 +255,7 @@ managed_session = Table(
 managed_event = Table(
     "managed_event",
     metadata,
-    Column(
-        "session_key", ForeignKey("managed_session.conversation_key", ondelete="CASCADE"), primary_key=True
-    ),
+    Column("session_key", ForeignKey("managed_session.conversation_key", ondelete="CASCADE"), primary_key=True),
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("id", String(48), nullable=False),
     Column("type", String(48), nullable=False),
