@@ -23,6 +23,12 @@ from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
 from claude_code_api.api.fetch import FetchSettings, ImageFetcher
+from claude_code_api.api.managed_agents import (
+    routes_agents,
+    routes_environments,
+    routes_files,
+    unsupported,
+)
 from claude_code_api.api.managed_agents.context import Managed
 from claude_code_api.api.openai_chat import routes as openai_chat
 from claude_code_api.api.openai_conversations import routes as openai_conversations
@@ -184,7 +190,8 @@ def _http(
         responses=errors.DOCUMENTED,
     )
     dialects = (openai_chat, openai_responses, openai_socket, openai_conversations)
-    for room in (*dialects, models, sessions, transcripts, happenings, operations):
+    managed_agents = (routes_agents, routes_environments, routes_files, unsupported)
+    for room in (*dialects, *managed_agents, models, sessions, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(

@@ -247,9 +247,10 @@ async def test_an_answer_can_be_had_again_by_its_key(store: SqlStore) -> None:
     turn = began("a", "one", idempotency_key="once")
     await store.begin(turn)
     assert await store.keyed_answer("default", "once", since=0) is None, "it runs"
-    assert await store.complete(completed(turn))
+    assert await store.complete(replace(completed(turn), stop_sequence="END"))
     answer = await store.keyed_answer("default", "once", since=0)
     assert answer is not None
+    assert answer.completed.stop_sequence == "END"
     assert (answer.turn_id, answer.conversation_id, answer.fingerprint) == (turn.turn_id, "id-a", "print of one")
     assert (answer.start, answer.created_at) == ("cold", 2000.5)
     assert (answer.completed.messages, answer.completed.usage) == (ANSWER, Usage(10, 5, 3, 2, 1))

@@ -21,6 +21,7 @@ from claude_code_api.core.turn import (
     AnswerStarted,
     TextDelta,
     ThinkingDelta,
+    ThinkingSigned,
     ThinkingStarted,
     ToolCallDelta,
     ToolCallStarted,
@@ -73,6 +74,7 @@ class TurnReader:
         self._started = self.continues
         self._cut_short = False
         self._stop_reason: str | None = None
+        self._stop_sequence: str | None = None
         self._model = ""
         self._error_kind: str | None = None
         self._gathered = Gathered(structured=structured, answered=answered, narrator=narrator)
@@ -142,6 +144,7 @@ class TurnReader:
                 return self._message_started(event["message"])
             case "message_delta":
                 self._stop_reason = event["delta"].get("stop_reason")
+                self._stop_sequence = event["delta"].get("stop_sequence")
                 self._usage |= {name: value for name, value in (event.get("usage") or {}).items() if value is not None}
             case "message_stop":
                 # A stream that broke upstream is closed as well, and marked: what it said will be said again.
@@ -157,19 +160,20 @@ class TurnReader:
     def _message_started(self, message: Frame) -> Iterable[TurnEvent]:
         restarted = self._said_something or self._void
         self._said_something = self._void = False
-        self._stop_reason = None
+        self._stop_reason = self._stop_sequence = None
         self._model = message["model"]
         self._usage = dict(message.get("usage") or {})
         self._blocks, self._made, self._calls = {}, set(), set()
         self._in_a_call = self._stopped_for_tools = False
         self._gathered.json = ""
-        started = AnswerStarted(self._model)
+        started = AnswerStarted(self._model, usage_of(self._usage))
         return (AnswerRestarted(), started) if restarted else (started,)
 
     def _block_started(self, index: int, block: Frame) -> Iterable[TurnEvent]:
         self._in_a_call = block["type"] == "tool_use"
         if not self._in_a_call:
-            return (ThinkingStarted(),) if block["type"] in ("thinking", "redacted_thinking") else ()
+            is_thinking = block["type"] in ("thinking", "redacted_thinking")
+            return (ThinkingStarted(block.get("data")),) if is_thinking else ()
         self._made.add(block["id"])
         self._calls.add(block["id"])
         if self._structured and block["name"] == STRUCTURED_OUTPUT:
@@ -190,6 +194,8 @@ class TurnReader:
         if kind == "thinking_delta":
             self._said_something = True
             return (ThinkingDelta(delta["thinking"]),)
+        if kind == "signature_delta":
+            return (ThinkingSigned(delta["signature"]),)
         if kind == "input_json_delta" and delta["partial_json"] and (block := self._blocks.get(index)):
             self._said_something = True
             if block != STRUCTURED_OUTPUT:
@@ -226,11 +232,12 @@ class TurnReader:
             self._whole = message["id"]
             events += self._message_started(message)
             self.spent += usage_of(self._usage)
-        self._stop_reason = message.get("stop_reason")
+        self._stop_reason, self._stop_sequence = message.get("stop_reason"), message.get("stop_sequence")
         for block in message["content"]:
             index = len(self._blocks)
             events += self._block_started(index, block)
-            events += self._delta(index, _whole(block))
+            for delta in _whole(block):
+                events += self._delta(index, delta)
         self._said_something = False
         self._stopped_for_tools = self._stop_reason == "tool_use"
         if self._stop_reason == "max_tokens" and self._in_a_call:
@@ -296,7 +303,8 @@ class TurnReader:
         messages = gathered.messages(open_calls, refused=stop_reason == "refusal")
         leaf = None if self.dirty or self._structured else gathered.leaf
         usage = self.spent - self._spent_before
-        return TurnCompleted(stop_reason, self._model, usage, leaf, messages, self.compacted)
+        met = self._stop_sequence if stop_reason == "stop_sequence" else None
+        return TurnCompleted(stop_reason, self._model, usage, leaf, messages, self.compacted, met)
 
     def _settle_json(self, accepted: Any) -> Iterable[TurnEvent]:
         """The answer is what the CLI accepted: not always what came last, nor in this turn."""
@@ -308,16 +316,17 @@ class TurnReader:
         return (AnswerRestarted(),) if told else ()
 
 
-def _whole(block: Frame) -> Frame:
-    """A block that came in one piece, as the one delta that it would have been."""
+def _whole(block: Frame) -> list[Frame]:
+    """A block that came in one piece, as the deltas that it would have been."""
     match block["type"]:
         case "text":
-            return {"type": "text_delta", "text": block["text"]}
+            return [{"type": "text_delta", "text": block["text"]}]
         case "thinking":
-            return {"type": "thinking_delta", "thinking": block["thinking"]}
+            signed = {"type": "signature_delta", "signature": block.get("signature") or ""}
+            return [{"type": "thinking_delta", "thinking": block["thinking"]}, signed]
         case "tool_use":
-            return {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
-    return {"type": block["type"]}
+            return [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+    return []
 
 
 def usage_of(usage: Frame) -> Usage:

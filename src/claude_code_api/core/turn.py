@@ -172,9 +172,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class AnswerStarted:
-    """The model begins a message; `model` is the one that answers."""
+    """The model begins a message; `model` is the one that answers, `usage` what it has read for it."""
 
     model: str
+    usage: Usage = field(default=Usage(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,12 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingStarted:
-    """The model begins a block of thinking; there may be nothing to read in it."""
+    """The model begins a block of thinking; there may be nothing to read in it.
+
+    `data` is what stands, encrypted, for thinking that nobody may read; there is nothing else in such a block.
+    """
+
+    data: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +201,13 @@ class ThinkingDelta:
 
     text: str
     aside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingSigned:
+    """The block of thinking is whole; with this `signature` the model's API takes it back."""
+
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +304,7 @@ class TurnCompleted:
     somebody halted the turn, and what was said and done until then is all. `messages` is what the conversation
     gained after the user's message (assistant messages, tool results between them); `leaf` names its last entry in the
     CLI's transcript, None when the transcript does not hold the turn as it is told here. `compacted`: the model's
-    context was replaced by a summary on the way.
+    context was replaced by a summary on the way. `stop_sequence` is the text of `Options.stop` that the answer met.
     """
 
     stop_reason: str
@@ -300,6 +313,7 @@ class TurnCompleted:
     leaf: str | None
     messages: tuple[Message, ...] = field(default=())
     compacted: bool = False
+    stop_sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +329,7 @@ TurnEvent: TypeAlias = (
     | TextDelta
     | ThinkingStarted
     | ThinkingDelta
+    | ThinkingSigned
     | ToolCallStarted
     | ToolCallDelta
     | AgentCall

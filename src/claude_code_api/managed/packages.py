@@ -44,10 +44,10 @@ def check_packages(packages: Mapping[str, Sequence[str]], where: str = "config.p
         wanted = packages.get(name) or ()
         if len(wanted) > _MOST_PACKAGES:
             raise InvalidRequest(f"{where}.{name}: at most {_MOST_PACKAGES} are taken.", param=f"{where}.{name}")
-        asked = [_parted(manager, package, f"{where}.{name}[{index}]") for index, package in enumerate(wanted)]
+        asked = [_parted(manager, package, f"{where}.{name}.{index}") for index, package in enumerate(wanted)]
         installed = _installed(name, manager) if asked else {}
         for index, (package, version) in enumerate(asked):
-            at = f"{where}.{name}[{index}]"
+            at = f"{where}.{name}.{index}"
             versions = installed.get(_folded(name, package))
             if versions is None:
                 raise InvalidRequest(

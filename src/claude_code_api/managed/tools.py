@@ -29,7 +29,7 @@ _NOT_CARRIED_OUT = ("allowed_domains", "blocked_domains", "max_content_tokens", 
 
 def resolved_tools(tools: Sequence[Json], where: str = "tools") -> list[Json]:
     """Tools as an agent shows them. Raises InvalidRequest or NotSupported naming the field."""
-    made = [_resolved(tool, f"{where}[{index}]") for index, tool in enumerate(tools)]
+    made = [_resolved(tool, f"{where}.{index}") for index, tool in enumerate(tools)]
     _check_together(made, where)
     return made
 
@@ -40,7 +40,7 @@ def resolved_servers(servers: Sequence[Json], where: str = "mcp_servers") -> lis
         raise InvalidRequest(f"{where}: at most {_MOST_SERVERS} servers are taken, not {len(servers)}.", param=where)
     made: dict[str, Json] = {}
     for index, server in enumerate(servers):
-        at = f"{where}[{index}]"
+        at = f"{where}.{index}"
         name = server["name"]
         if not _SERVER.fullmatch(name) or name.lower() in _TAKEN_SERVERS:
             raise InvalidRequest(
@@ -66,11 +66,11 @@ def check_references(tools: Sequence[Json], servers: Sequence[Json], where: str 
             name = tool["mcp_server_name"]
             named.add(name)
             if name not in known:
-                at = f"{where}tools[{index}].mcp_server_name"
+                at = f"{where}tools.{index}.mcp_server_name"
                 raise InvalidRequest(f"{at}: {name[:100]!r} is none of the mcp_servers.", param=at)
     for index, server in enumerate(servers):
         if server["name"] not in named:
-            at = f"{where}mcp_servers[{index}]"
+            at = f"{where}mcp_servers.{index}"
             raise InvalidRequest(
                 f"{at}: nothing in tools uses the server {server['name']!r}. Add "
                 f'{{"type": "{MCP_TOOLSET}", "mcp_server_name": "{server["name"]}"}}, or leave the server out.',
@@ -90,7 +90,7 @@ def _resolved(tool: Json, where: str) -> Json:
     }
     configs: dict[str, Json] = {}
     for index, config in enumerate(tool.get("configs") or ()):
-        at = f"{where}.configs[{index}]"
+        at = f"{where}.configs.{index}"
         if config["name"] in configs:
             raise InvalidRequest(f"{at}.name: {config['name'][:100]!r} is configured twice.", param=f"{at}.name")
         configs[config["name"]] = _config(config, default, at, is_mcp=is_mcp)
@@ -151,7 +151,7 @@ def _check_together(tools: Sequence[Json], where: str) -> None:
         offered = tool["name"] if kind == CUSTOM else f"{kind} {tool.get('mcp_server_name', '')}".strip()
         names = BUILT_IN if kind == TOOLSET else ()
         if twice := [name for name in (offered, *names) if name in seen]:
-            raise InvalidRequest(f"{where}[{index}]: {twice[0]!r} is there twice.", param=f"{where}[{index}]")
+            raise InvalidRequest(f"{where}.{index}: {twice[0]!r} is there twice.", param=f"{where}.{index}")
         seen |= {offered, *names}
         count += len(BUILT_IN) if kind == TOOLSET else max(1, len(tool.get("configs", ())))
     if count > _MOST_TOOLS:

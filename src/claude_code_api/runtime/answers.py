@@ -20,6 +20,8 @@ from claude_code_api.core.turn import (
     Message,
     TextDelta,
     ThinkingDelta,
+    ThinkingSigned,
+    ThinkingStarted,
     ToolCallDelta,
     ToolCallStarted,
     TurnEvent,
@@ -137,7 +139,9 @@ def _events_of(block: Block, *, declined: bool) -> list[TurnEvent]:
     if kind == "text" and not declined:
         return [TextDelta(block["text"])]
     if kind == "thinking":
-        return [ThinkingDelta(block["thinking"])]
+        return [ThinkingStarted(), ThinkingDelta(block["thinking"]), ThinkingSigned(block.get("signature") or "")]
+    if kind == "redacted_thinking":
+        return [ThinkingStarted(block["data"])]
     if kind == "tool_use":
         arguments = json.dumps(block["input"], separators=(",", ":"), ensure_ascii=False)
         return [ToolCallStarted(block["id"], block["name"]), ToolCallDelta(block["id"], arguments)]

@@ -25,6 +25,7 @@ from claude_code_api.core.turn import (
     ServerFailed,
     TextDelta,
     ThinkingDelta,
+    ThinkingSigned,
     ThinkingStarted,
     ToolCallDelta,
     ToolCallStarted,
@@ -229,7 +230,7 @@ class Feeds:
             case TurnFailed():
                 feed.turn = None if feed.turn == turn_id else feed.turn
                 feed.put("turn.failed", {**now, "code": event.error.code, "message": event.error.message})
-            case AnswerStarted() | ThinkingStarted():
+            case AnswerStarted() | ThinkingStarted() | ThinkingSigned():
                 pass  # says no more than what follows
             case _:
                 assert_never(event)

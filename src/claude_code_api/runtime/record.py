@@ -150,6 +150,7 @@ class Record:
             turn_id=turn.id,
             output=event.messages,
             stop_reason=event.stop_reason,
+            stop_sequence=event.stop_sequence,
             model=event.model or profile.model,
             profile=profile.name,
             system=needed.system,

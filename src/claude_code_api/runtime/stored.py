@@ -205,6 +205,7 @@ class CompletedTurn:
     lineage: str | None
     entries: tuple[Entry, ...]
     has_response: bool = False
+    stop_sequence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from claude_code_api.core.turn import (
     AnswerStarted,
     Message,
     StartKind,
+    ThinkingSigned,
     ThinkingStarted,
     TurnCompleted,
     TurnEvent,
@@ -35,6 +36,9 @@ from claude_code_api.runtime.refusals import own_error, too_few
 from claude_code_api.runtime.standing import Standing
 from claude_code_api.runtime.unstored import TurnStore
 from claude_code_api.runtime.watchdog import watch
+
+_SILENT = AnswerStarted | ThinkingStarted | ThinkingSigned
+"""Of a turn, what nobody hears."""
 
 
 class Owner(Protocol):
@@ -158,7 +162,7 @@ class Work:
             self._owner.post(ev.TurnBroken(epoch))
         else:
             turn.answering = True
-            if turn.first_token_at is None and not isinstance(event, AnswerStarted | ThinkingStarted):
+            if turn.first_token_at is None and not isinstance(event, _SILENT):
                 turn.first_token_at = now
                 self._host.stats.first_token(turn.start, now - turn.requested_at)
             self._pending.put(turn, event)

@@ -50,6 +50,7 @@ def _answer(connection: Connection, statement: Select[tuple[object, ...]]) -> St
             usage=usage_of(row),
             leaf=None,
             messages=from_json(row.output or ()),
+            stop_sequence=row.stop_sequence,
         ),
     )
 

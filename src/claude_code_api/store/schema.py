@@ -84,6 +84,7 @@ turn = Table(
     Column("fingerprint", String(64), nullable=False, server_default=""),
     Column("delivered", Boolean, nullable=False, server_default="1"),
     Column("developer", JSON(none_as_null=True)),
+    Column("stop_sequence", Text),
     Index(None, "conversation_key", "number"),
     Index(None, "status"),
 )

@@ -131,6 +131,7 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
             "status": COMPLETED,
             "output": to_json(completed.output),
             "stop_reason": completed.stop_reason,
+            "stop_sequence": completed.stop_sequence,
             "model": completed.model,
             **totals,
             "finished_at": now,

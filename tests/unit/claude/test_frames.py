@@ -17,6 +17,7 @@ from claude_code_api.core.turn import (
     Message,
     TextDelta,
     ThinkingDelta,
+    ThinkingSigned,
     ThinkingStarted,
     TurnCompleted,
     TurnEvent,
@@ -104,7 +105,39 @@ def test_every_block_of_thinking_is_told_also_one_that_nobody_can_read() -> None
             ]
         )
     ]
-    assert read(cli.message_start(), *map(cli.stream, started))[1:] == [ThinkingStarted(), ThinkingStarted()]
+    assert read(cli.message_start(), *map(cli.stream, started))[1:] == [ThinkingStarted(), ThinkingStarted("x")]
+
+
+def test_thinking_is_signed_when_it_is_whole() -> None:
+    signed = {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": "s"}}
+    assert read(cli.message_start(), cli.thinking("Hm."), cli.stream(signed))[1:] == [
+        ThinkingDelta("Hm."),
+        ThinkingSigned("s"),
+    ]
+    whole = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+    assert read(cli.assistant(whole, identity="unstreamed"))[1:] == [
+        ThinkingStarted(),
+        ThinkingDelta("Hm."),
+        ThinkingSigned("s"),
+    ]
+
+
+def test_what_the_model_has_read_is_known_when_it_begins() -> None:
+    started = read(cli.message_start(input_tokens=7, cache_read_input_tokens=5))[0]
+    assert isinstance(started, AnswerStarted)
+    assert (started.usage.input_tokens, started.usage.cache_read_tokens) == (7, 5)
+
+
+def test_which_stop_sequence_was_met() -> None:
+    ending = {"stop_reason": "stop_sequence", "stop_sequence": "END"}
+    met = cli.stream({"type": "message_delta", "delta": ending, "usage": {"output_tokens": 1}})
+    reader = TurnReader(cli.TURN, retry_ms=15_000)
+    frames = (cli.lifecycle("started"), cli.message_start(), cli.text("Hi"), met, cli.message_stop())
+    events = [event for frame in (*frames, cli.result(stop_reason="stop_sequence")) for event in reader.feed(frame)]
+    done = events[-1]
+    assert isinstance(done, TurnCompleted)
+    assert (done.stop_reason, done.stop_sequence) == ("stop_sequence", "END")
+    assert completed(cli.message_start(), cli.text("Hi")).stop_sequence is None
 
 
 def test_nothing_counts_before_the_turn_has_started() -> None:

@@ -11,6 +11,8 @@ from claude_code_api.core.turn import (
     StartKind,
     TextDelta,
     ThinkingDelta,
+    ThinkingSigned,
+    ThinkingStarted,
     ToolCallDelta,
     ToolCallStarted,
     TurnCompleted,
@@ -25,6 +27,9 @@ from claude_code_api.runtime.tasks import Tasks
 OWN = {"type": "tool_use", "id": "own", "name": "Bash", "input": {}, "internal": True}
 OWN_RESULT = Message("user", ({"type": "tool_result", "tool_use_id": "own", "content": "x", "internal": True},))
 CALL = {"type": "tool_use", "id": "c1", "name": "f", "input": {"a": ["ä", 1]}}
+
+
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
 
 
 def text(words: str) -> dict[str, Any]:
@@ -45,13 +50,16 @@ async def replayed(*messages: Message, stop_reason: str = "end_turn") -> list[Tu
 
 async def test_every_message_begins_anew_and_the_agents_own_work_is_not_told() -> None:
     assert await replayed(
-        Message("assistant", ({"type": "thinking", "thinking": "Hm."}, text("One"), OWN)),
+        Message("assistant", (THOUGHT, {"type": "redacted_thinking", "data": "x"}, text("One"), OWN)),
         OWN_RESULT,
         Message("assistant", (text("Two"), CALL, {**CALL, "id": "c2", "input": {}})),
         stop_reason="tool_use",
     ) == [
         AnswerStarted("claude-1"),
+        ThinkingStarted(),
         ThinkingDelta("Hm."),
+        ThinkingSigned("s"),
+        ThinkingStarted("x"),
         TextDelta("One"),
         AnswerStarted("claude-1"),
         TextDelta("Two"),
