@@ -26,7 +26,11 @@ from claude_code_api.api.fetch import FetchSettings, ImageFetcher
 from claude_code_api.api.managed_agents import (
     routes_agents,
     routes_environments,
+    routes_events,
     routes_files,
+    routes_resources,
+    routes_sessions,
+    routes_threads,
     unsupported,
 )
 from claude_code_api.api.managed_agents.context import Managed
@@ -42,6 +46,7 @@ from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import ProfilePolicy
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
 from claude_code_api.managed.files import Shelf, drop_expired
+from claude_code_api.managed.sessions import Sessions
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
 from claude_code_api.runtime.keyring import Keyring
@@ -125,6 +130,7 @@ async def _serving(
     managed = store.managed()
     shelf = Shelf(home / _FILES)
     tidying = manager.tasks.spawn(_tidy(managed, shelf, await asyncio.to_thread(shelf.held)), "tidy")
+    working = Sessions(manager, store.sessions(), shelf, names.resolve)
     images = _images(settings)
     checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
     app.state.context = Context(
@@ -137,7 +143,7 @@ async def _serving(
         side_requests=settings.api.side_requests,
         images=images,
         checks=checks,
-        managed=Managed(store=managed, shelf=shelf),
+        managed=Managed(store=managed, shelf=shelf, sessions=working),
         strict_params=settings.api.strict_params,
         reasoning_content=settings.api.reasoning_content,
         agent_activity=settings.api.agent_activity,
@@ -148,6 +154,7 @@ async def _serving(
     )
     manager.start()
     janitor.start()
+    await working.start()
     try:
         yield
     finally:
@@ -155,6 +162,7 @@ async def _serving(
         sweeping.cancel()
         tidying.cancel()
         await manager.shutdown()
+        await working.close()
         await launcher.close()
         await keys.close()
         images.close()
@@ -190,7 +198,8 @@ def _http(
         responses=errors.DOCUMENTED,
     )
     dialects = (openai_chat, openai_responses, openai_socket, openai_conversations)
-    managed_agents = (routes_agents, routes_environments, routes_files, unsupported)
+    of_sessions = (routes_sessions, routes_events, routes_resources, routes_threads)  # before our own
+    managed_agents = (routes_agents, routes_environments, routes_files, *of_sessions, unsupported)
     for room in (*dialects, *managed_agents, models, sessions, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)

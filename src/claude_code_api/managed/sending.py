@@ -18,11 +18,9 @@ def check_sent(session: ManagedSession, events: Sequence[NewEvent]) -> None:
     open_calls: dict[str, str] = {one.event_id: one.kind for one in session.waiting if one.answer is None}
     for number, event in enumerate(events):
         if event.type == ev.CUSTOM_RESULT:
-            _check_answer(
-                event.body["custom_tool_use_id"], "result", open_calls, f"events[{number}].custom_tool_use_id"
-            )
+            _check_answer(event.body["custom_tool_use_id"], "result", open_calls, f"events.{number}.custom_tool_use_id")
         elif event.type == ev.CONFIRMATION:
-            _check_answer(event.body["tool_use_id"], "confirmation", open_calls, f"events[{number}].tool_use_id")
+            _check_answer(event.body["tool_use_id"], "confirmation", open_calls, f"events.{number}.tool_use_id")
     begun = len(session.outcomes) + sum(event.type == ev.OUTCOME for event in events)
     if begun > _MOST_OUTCOMES:
         raise InvalidRequest(f"events: a session takes at most {_MOST_OUTCOMES} outcomes.", param="events")

@@ -8,6 +8,7 @@ from typing import Protocol
 from claude_code_api.managed.agents import AgentStore
 from claude_code_api.managed.environments import EnvironmentStore
 from claude_code_api.managed.files import FileStore, Shelf
+from claude_code_api.managed.sessions import Sessions
 
 
 class Store(AgentStore, EnvironmentStore, FileStore, Protocol):
@@ -16,7 +17,8 @@ class Store(AgentStore, EnvironmentStore, FileStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """Where agents, environments and files are kept; `shelf` has the bytes of the files."""
+    """Where agents, environments and files are kept, and the sessions; `shelf` has the bytes of the files."""
 
     store: Store
     shelf: Shelf
+    sessions: Sessions
