@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
-from claude_code_api.api import auth, errors, happenings, models, operations, sessions, transcripts
+from claude_code_api.api import approvals, auth, errors, happenings, models, operations, sessions, transcripts
 from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
@@ -40,10 +40,12 @@ from claude_code_api.api.openai_responses import routes as openai_responses
 from claude_code_api.api.openai_responses import socket as openai_socket
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
 from claude_code_api.claude.launcher import ClaudeLauncher
+from claude_code_api.claude.permissions import Rules
 from claude_code_api.claude.warm import SpareSettings
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import ProfilePolicy
+from claude_code_api.core.toolbox import Permissions
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
 from claude_code_api.managed.files import Shelf, drop_expired
 from claude_code_api.managed.sessions import Sessions
@@ -200,7 +202,7 @@ def _http(
     dialects = (openai_chat, openai_responses, openai_socket, openai_conversations)
     of_sessions = (routes_sessions, routes_events, routes_resources, routes_threads)  # before our own
     managed_agents = (routes_agents, routes_environments, routes_files, *of_sessions, unsupported)
-    for room in (*dialects, *managed_agents, models, sessions, transcripts, happenings, operations):
+    for room in (*dialects, *managed_agents, models, sessions, approvals, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(
@@ -257,6 +259,7 @@ def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, s
         retry_s=claude.upstream_retry_seconds,
         concurrent_starts=claude.max_concurrent_starts,
         spare_model=spare_model,
+        rules=Rules(Permissions(tuple((tool, "ask") for tool in settings.agent.ask)), settings.agent.approval_seconds),
         pool=SpareSettings(
             min_size=pool.min_size,
             max_size=pool.max_size if claude.use_interactive_sessions else 0,

@@ -51,6 +51,7 @@ conversation = Table(
     Column("kept", Boolean, nullable=False, server_default="1"),
     Column("profile", String(64), nullable=False, server_default="chat"),
     Column("metadata", JSON, nullable=False, server_default="{}"),
+    Column("toolbox", JSON(none_as_null=True)),
     UniqueConstraint("tenant", "conversation_id"),
     Index("ix_conversation_page", "tenant", "created_at", "conversation_id"),
     Index("ix_conversation_lineage", "tenant", "lineage"),
