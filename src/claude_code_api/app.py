@@ -30,6 +30,7 @@ from claude_code_api.api.managed_agents import (
     routes_files,
     routes_resources,
     routes_sessions,
+    routes_skills,
     routes_threads,
     unsupported,
 )
@@ -64,7 +65,7 @@ from claude_code_api.store.start import settle
 
 log = structlog.get_logger(__name__)
 
-_SESSIONS, _FILES = "sessions", "files"
+_SESSIONS, _FILES, _SKILLS = "sessions", "files", "skills"
 _SWEEP_BATCH = 500
 _CHECKS_AT_ONCE = 2
 _EXPOSED = (
@@ -130,8 +131,9 @@ async def _serving(
     keys = Keyring(store)
     sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
     managed = store.managed()
-    shelf = Shelf(home / _FILES)
-    tidying = manager.tasks.spawn(_tidy(managed, shelf, await asyncio.to_thread(shelf.held)), "tidy")
+    shelf, skills = Shelf(home / _FILES), Shelf(home / _SKILLS)
+    held = await asyncio.to_thread(shelf.held), await asyncio.to_thread(skills.held)
+    tidying = manager.tasks.spawn(_tidy(managed, shelf, skills, *held), "tidy")
     working = Sessions(manager, store.sessions(), shelf, names.resolve)
     images = _images(settings)
     checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
@@ -145,7 +147,7 @@ async def _serving(
         side_requests=settings.api.side_requests,
         images=images,
         checks=checks,
-        managed=Managed(store=managed, shelf=shelf, sessions=working),
+        managed=Managed(store=managed, shelf=shelf, skills=skills, sessions=working),
         strict_params=settings.api.strict_params,
         reasoning_content=settings.api.reasoning_content,
         agent_activity=settings.api.agent_activity,
@@ -201,8 +203,7 @@ def _http(
     )
     dialects = (openai_chat, openai_responses, openai_socket, openai_conversations)
     of_sessions = (routes_sessions, routes_events, routes_resources, routes_threads)  # before our own
-    managed_agents = (routes_agents, routes_environments, routes_files, *of_sessions, unsupported)
-    for room in (*dialects, *managed_agents, models, sessions, approvals, transcripts, happenings, operations):
+    managed_agents = (routes_agents, routes_environments, routes_files, routes_skills, *of_sessions, unsupported)
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(
@@ -280,11 +281,15 @@ async def _sweep(root: Path, names: Sequence[str], store: SqlStore) -> None:
         log.warning("sweep_ended", reason=error.message, consequence="the next start removes what is left")
 
 
-async def _tidy(managed: ManagedStore, shelf: Shelf, held: Sequence[Path]) -> None:
-    """Remove files that nothing is known of, and those whose time is over."""
+async def _tidy(
+    managed: ManagedStore, shelf: Shelf, skills: Shelf, files: Sequence[Path], versions: Sequence[Path]
+) -> None:
+    """Of what lay there at the start, remove what nothing is known of, and the files whose time is over."""
     try:
-        known = await managed.known_files([path.name for path in held])
-        await asyncio.to_thread(shelf.sweep, held, known)
+        known = await managed.known_files([path.name for path in files])
+        await asyncio.to_thread(shelf.sweep, files, known)
+        known = await managed.known_skill_versions([path.name for path in versions])
+        await asyncio.to_thread(skills.sweep, versions, known)
         await drop_expired(managed, shelf, time.time())
     except StoreUnavailable as error:
         log.warning("tidying_ended", reason=error.message, consequence="the next start removes what is left")

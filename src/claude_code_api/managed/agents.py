@@ -14,6 +14,7 @@ from claude_code_api.errors import InvalidRequest, ResourceArchived, ResourceNot
 from claude_code_api.managed import metadata as meta
 from claude_code_api.managed.ids import AGENT, new_id
 from claude_code_api.managed.paging import Page
+from claude_code_api.managed.skills import SkillStore, resolved_skills
 from claude_code_api.managed.tools import check_references
 
 Json: TypeAlias = dict[str, Any]
@@ -150,15 +151,23 @@ async def found(store: AgentStore, tenant: str, agent_id: str, version: int | No
     raise ResourceNotFound(f"There is no agent {agent_id[:100]!r}.", param="agent_id")
 
 
-async def resolve(store: AgentStore, tenant: str, ref: AgentRef) -> Json:
+class AgentSources(AgentStore, SkillStore, Protocol):
+    """Where agents are kept, and the skills that they name."""
+
+
+async def resolve(store: AgentSources, tenant: str, ref: AgentRef) -> Json:
     """What a session keeps of an agent, as the API shows it.
 
-    Raises ResourceNotFound, ResourceArchived, or InvalidRequest when the overrides do not fit.
+    Skills among the overrides are resolved here. Raises ResourceNotFound, ResourceArchived, NotSupported, or
+    InvalidRequest when the overrides do not fit.
     """
     agent = await found(store, tenant, ref.id, ref.version)
     if agent.archived_at is not None:
         raise ResourceArchived(f"The agent {agent.id!r} is archived: no session is made of it.", param="agent")
-    return overridden(snapshot(agent), ref.overrides)
+    overrides = dict(ref.overrides)
+    if "skills" in overrides:
+        overrides["skills"] = await resolved_skills(store, tenant, overrides["skills"], "agent.skills")
+    return overridden(snapshot(agent), overrides)
 
 
 def snapshot(agent: Agent) -> Json:

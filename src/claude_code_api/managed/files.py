@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,7 @@ class FileStore(Protocol):
 
 
 class Shelf:
-    """The directory of the files' bytes: one inside for each tenant, one file inside that for each id.
+    """A directory for what clients brought: one inside for each tenant, in that a file or a directory for each id.
 
     Methods block for as long as the disk takes.
     """
@@ -75,7 +76,7 @@ class Shelf:
         return self._root / hashlib.sha256(tenant.encode()).hexdigest()[:32] / file_id
 
     def begin(self, tenant: str, file_id: str) -> Path:
-        """Where the bytes of a new file are gathered until `finish`."""
+        """Where the bytes of a new file, or the files of a new directory, are gathered until `finish`."""
         path = self.path_of(tenant, file_id)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return path.with_name(file_id + _PART)
@@ -88,18 +89,18 @@ class Shelf:
     def drop(self, tenant: str, file_id: str) -> None:
         """Remove the bytes, in place or not, if there are any."""
         path = self.path_of(tenant, file_id)
-        path.unlink(missing_ok=True)
-        path.with_name(file_id + _PART).unlink(missing_ok=True)
+        _remove(path)
+        _remove(path.with_name(file_id + _PART))
 
     def held(self) -> list[Path]:
-        """Every file that lies here, finished or not."""
+        """Everything that lies here, finished or not."""
         return [path for tenant in self._root.glob("*") if tenant.is_dir() for path in tenant.iterdir()]
 
     def sweep(self, held: Iterable[Path], known: set[str]) -> None:
         """Remove those of `held` that nothing is known of: their uploads, or their deletions, were cut."""
         for path in held:
             if path.name not in known:
-                path.unlink(missing_ok=True)
+                _remove(path)
 
 
 async def found(store: FileStore, tenant: str, file_id: str, now: float) -> StoredFile:
@@ -125,6 +126,13 @@ async def delete(store: FileStore, shelf: Shelf, tenant: str, file_id: str) -> N
     if not await store.delete_file(tenant, file_id):
         raise _absent(file_id)
     await asyncio.to_thread(shelf.drop, tenant, file_id)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _absent(file_id: str) -> ResourceNotFound:

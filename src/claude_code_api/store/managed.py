@@ -8,7 +8,8 @@ from claude_code_api.managed.agents import Agent
 from claude_code_api.managed.environments import Environment
 from claude_code_api.managed.files import StoredFile
 from claude_code_api.managed.paging import Page
-from claude_code_api.store import managed_agents, managed_places
+from claude_code_api.managed.skills import SkillVersion, StoredSkill
+from claude_code_api.store import managed_agents, managed_places, managed_skills
 from claude_code_api.store.database import Database
 
 
@@ -113,3 +114,45 @@ class ManagedStore:
     async def known_files(self, file_ids: Sequence[str]) -> set[str]:
         """Those of these ids that any tenant has a file of."""
         return await self._database.read(lambda connection: managed_places.known_files(connection, file_ids))
+
+    # Skills
+
+    async def add_skill(self, tenant: str, skill: StoredSkill) -> None:
+        """Keep a new skill whose first version is in place."""
+        await self._database.write(lambda connection: managed_skills.add(connection, tenant, skill))
+
+    async def add_skill_version(self, tenant: str, version: SkillVersion) -> bool:
+        """Keep another version; False when there is no such skill any more."""
+        return await self._database.write(lambda connection: managed_skills.add_version(connection, tenant, version))
+
+    async def skill(self, tenant: str, skill_id: str) -> StoredSkill | None:
+        """One skill, None when there is none."""
+        return await self._database.read(lambda connection: managed_skills.load(connection, tenant, skill_id))
+
+    async def skills(self, tenant: str, page: Page) -> list[StoredSkill]:
+        """Skills, the last one made first."""
+        return await self._database.read(lambda connection: managed_skills.page(connection, tenant, page))
+
+    async def skill_version(self, tenant: str, skill_id: str, version_id: str) -> SkillVersion | None:
+        """One version, None when there is none."""
+        return await self._database.read(
+            lambda connection: managed_skills.version(connection, tenant, skill_id, version_id)
+        )
+
+    async def skill_versions(self, tenant: str, skill_id: str, page: Page) -> list[SkillVersion]:
+        """The versions of a skill, the last one first."""
+        return await self._database.read(lambda connection: managed_skills.versions(connection, tenant, skill_id, page))
+
+    async def delete_skill(self, tenant: str, skill_id: str) -> list[str]:
+        """Forget a skill with all its versions, and return their ids; none when there is no such skill."""
+        return await self._database.write(lambda connection: managed_skills.delete_skill(connection, tenant, skill_id))
+
+    async def delete_skill_version(self, tenant: str, skill_id: str, version_id: str) -> bool:
+        """Forget a version unless it is the only one; False when it is."""
+        return await self._database.write(
+            lambda connection: managed_skills.delete_version(connection, tenant, skill_id, version_id)
+        )
+
+    async def known_skill_versions(self, version_ids: Sequence[str]) -> set[str]:
+        """Those of these ids that any tenant has a version of."""
+        return await self._database.read(lambda connection: managed_skills.known_versions(connection, version_ids))

@@ -16,7 +16,7 @@ from claude_code_api.store.rows import TOKENS
 from claude_code_api.store.schema import conversation, managed_event, managed_session
 
 _NAMES = tuple(one.name for one in fields(ManagedSession) if one.name not in ("key", "tenant", "session_id"))
-_OF_CONVERSATION = tuple(column.label(f"conversation_{column.name}") for column in conversation.c)
+_OF_CONVERSATION = tuple(column.label(f"of_{column.name}") for column in conversation.c)
 _WITH_SESSION = select(managed_session, *_OF_CONVERSATION).select_from(
     conversation.outerjoin(managed_session, managed_session.c.conversation_key == conversation.c.key)
 )
@@ -145,11 +145,11 @@ def _session_of(row: Row[Any]) -> ManagedSession:
     told["resources"], told["outcomes"] = tuple(row.resources), tuple(row.outcomes)
     if row.run is not None:
         told["run"] = Run(**{**row.run, "events": tuple(row.run["events"])})
-    return ManagedSession(row.conversation_key, row.conversation_tenant, row.conversation_conversation_id, **told)
+    return ManagedSession(row.conversation_key, row.of_tenant, row.of_conversation_id, **told)
 
 
 def _listed_of(row: Row[Any]) -> ListedSession:
-    of = {column.name: getattr(row, f"conversation_{column.name}") for column in conversation.c}
+    of = {column.name: getattr(row, f"of_{column.name}") for column in conversation.c}
     return ListedSession(
         key=of["key"],
         conversation_id=of["conversation_id"],

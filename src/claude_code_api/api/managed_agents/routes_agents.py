@@ -7,13 +7,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from claude_code_api.api.context import Ctx
+from claude_code_api.api.context import Context, Ctx
 from claude_code_api.api.managed_agents.access import User
 from claude_code_api.api.managed_agents.read import definition_of
 from claude_code_api.api.managed_agents.shapes import agent_shown, now, seconds_of
 from claude_code_api.api.managed_agents.wire import AgentCreate, AgentUpdate
+from claude_code_api.core.keys import Caller
 from claude_code_api.managed import agents
 from claude_code_api.managed.paging import cursor, page_of, place, shown
+from claude_code_api.managed.skills import resolved_skills
 
 router = APIRouter(prefix="/v1/agents", tags=["Managed Agents"])
 
@@ -24,7 +26,7 @@ PageOf = Annotated[str | None, Query(alias="page", description="The `next_page` 
 @router.post("", summary="Create an agent")
 async def create(body: AgentCreate, context: Ctx, caller: User) -> dict[str, Any]:
     """Keep a model, a system prompt and tools under an id, as version 1."""
-    agent = agents.made(definition_of(body, context.models), now())
+    agent = agents.made(await _definition(body, context, caller), now())
     await context.managed.store.add_agent(caller.tenant, agent)
     return agent_shown(agent)
 
@@ -61,7 +63,7 @@ async def retrieve(
 @router.post("/{agent_id}", summary="Update an agent")
 async def update(agent_id: str, body: AgentUpdate, context: Ctx, caller: User) -> dict[str, Any]:
     """Make its next version. 409 when `version` is not the newest; what changes nothing makes no version."""
-    patch = definition_of(body, context.models)
+    patch = await _definition(body, context, caller)
     return agent_shown(
         await agents.update(context.managed.store, caller.tenant, agent_id, patch, version=body.version, now=now())
     )
@@ -81,3 +83,10 @@ async def versions(agent_id: str, context: Ctx, caller: User, limit: Limit = 20,
     before = place(page, int)[0] if page else None
     found = await store.agent_versions(caller.tenant, agent_id, before=before, limit=limit + 1)
     return shown(found, limit, agent_shown, lambda agent: cursor(agent.version))
+
+
+async def _definition(body: AgentCreate | AgentUpdate, context: Context, caller: Caller) -> dict[str, Any]:
+    given = definition_of(body, context.models)
+    if "skills" in given:
+        given["skills"] = await resolved_skills(context.managed.store, caller.tenant, given["skills"])
+    return given

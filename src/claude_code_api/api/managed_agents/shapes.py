@@ -1,4 +1,4 @@
-"""Agents, environments and files as the API shows them, and times. Pure, but for the clock in `now`."""
+"""Agents, environments, files and skills as the API shows them, and times. Pure, but for the clock in `now`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from claude_code_api.managed.agents import Agent, snapshot
 from claude_code_api.managed.environments import Environment
 from claude_code_api.managed.files import StoredFile
+from claude_code_api.managed.skills import SkillVersion, StoredSkill
 
 Json: TypeAlias = dict[str, Any]
 
@@ -74,3 +75,28 @@ def file_shown(file: StoredFile) -> Json:
 
 def _maybe(seconds: float | None) -> str | None:
     return None if seconds is None else timestamp(seconds)
+
+
+def skill_shown(skill: StoredSkill) -> Json:
+    """A skill."""
+    return {
+        "id": skill.id,
+        "type": "skill",
+        "display_name": skill.display_name,
+        "latest_version_id": skill.newest.id,
+        "source": {"type": "custom"},
+        "created_at": timestamp(skill.created_at),
+        "updated_at": timestamp(skill.newest.created_at),
+    }
+
+
+def skill_version_shown(version: SkillVersion) -> Json:
+    """One version of a skill."""
+    return {
+        "id": version.id,
+        "type": "skill_version",
+        "skill_id": version.skill_id,
+        "name": version.name,
+        "description": version.description,
+        "created_at": timestamp(version.created_at),
+    }

@@ -18,12 +18,14 @@ from claude_code_api.errors import InvalidRequest, StoreUnavailable
 
 _MOST_PARTS, _LONGEST_FIELD, _LONGEST_NAME = 1000, 10_000, 255
 _TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}")
+_FILES = ("file", "files", "files[]")
+"""The fields that are files even without a filename."""
 _UNTYPED = "application/octet-stream"
 
 
 @dataclass(slots=True)
 class Part:
-    """One part of a form. `filename` is what the client calls its file, and None for a plain field."""
+    """One part of a form. `filename` is what the client calls its file, if it says."""
 
     name: str
     filename: str | None
@@ -157,7 +159,7 @@ class _Gathering:
         if len(self.form.files) + len(self.form.fields) >= _MOST_PARTS:
             raise InvalidRequest(f"The form has more than {_MOST_PARTS} parts.")
         self._part = part
-        if part.filename is not None:
+        if part.filename is not None or part.name in _FILES:
             self._file = self._place(part)
             self.form.files.append(part)
 
