@@ -48,6 +48,7 @@ from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import ProfilePolicy
 from claude_code_api.core.toolbox import Permissions
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
+from claude_code_api.managed.equipment import Equipment
 from claude_code_api.managed.files import Shelf, drop_expired
 from claude_code_api.managed.sessions import Sessions
 from claude_code_api.runtime.guard import Guard
@@ -134,7 +135,8 @@ async def _serving(
     shelf, skills = Shelf(home / _FILES), Shelf(home / _SKILLS)
     held = await asyncio.to_thread(shelf.held), await asyncio.to_thread(skills.held)
     tidying = manager.tasks.spawn(_tidy(managed, shelf, skills, *held), "tidy")
-    working = Sessions(manager, store.sessions(), shelf, names.resolve)
+    equipment = Equipment(managed, shelf, skills, names.resolve)
+    working = Sessions(manager, store.sessions(), equipment, ask=_asked_for(settings))
     images = _images(settings)
     checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
     app.state.context = Context(
@@ -250,6 +252,11 @@ def _model_names(settings: Settings, *, open_ended: bool) -> ModelNames:
     return names
 
 
+def _asked_for(settings: Settings) -> Permissions:
+    """The calls of agents that wait for a person on this server."""
+    return Permissions(tuple((tool, "ask") for tool in settings.agent.ask))
+
+
 def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, spare_model: str) -> ClaudeLauncher:
     claude, pool = settings.claude, settings.pool
     return ClaudeLauncher(
@@ -260,7 +267,7 @@ def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, s
         retry_s=claude.upstream_retry_seconds,
         concurrent_starts=claude.max_concurrent_starts,
         spare_model=spare_model,
-        rules=Rules(Permissions(tuple((tool, "ask") for tool in settings.agent.ask)), settings.agent.approval_seconds),
+        rules=Rules(_asked_for(settings), settings.agent.approval_seconds),
         pool=SpareSettings(
             min_size=pool.min_size,
             max_size=pool.max_size if claude.use_interactive_sessions else 0,

@@ -18,14 +18,14 @@ import structlog
 from claude_code_api import errors as err
 from claude_code_api.core.identity import Address
 from claude_code_api.core.session import State
-from claude_code_api.core.toolbox import PlacedFile
+from claude_code_api.core.toolbox import EVERYTHING, Permissions
 from claude_code_api.managed import events as ev
 from claude_code_api.managed import outcomes
 from claude_code_api.managed.environments import LOCAL
-from claude_code_api.managed.files import Shelf
+from claude_code_api.managed.equipment import Equipment
 from claude_code_api.managed.follow import follow
 from claude_code_api.managed.log import Log
-from claude_code_api.managed.mapping import Asked, asked_of, implicit_agent
+from claude_code_api.managed.mapping import Asked, implicit_agent
 from claude_code_api.managed.sending import check_sent
 from claude_code_api.managed.session_store import (
     EventQuery,
@@ -73,15 +73,15 @@ class Sessions:
         self,
         manager: SessionManager,
         store: SessionStore,
-        shelf: Shelf,
-        resolve: Callable[[str], str],
+        equipment: Equipment,
         *,
+        ask: Permissions = EVERYTHING,
         first_pause_s: float = _FIRST_PAUSE_S,
     ) -> None:
         self._manager = manager
         self._store = store
-        self._shelf = shelf
-        self._resolve = resolve
+        self._equipment = equipment
+        self._ask = ask
         self._first_pause_s = first_pause_s
         self._logs: WeakValueDictionary[Address, Log] = WeakValueDictionary()
         self._loading: dict[Address, asyncio.Event] = {}
@@ -297,6 +297,7 @@ class Sessions:
             look=partial(self._look, log),
             spawn=partial(self._tasks.spawn, detached=True),
             closing=self._closing,
+            ask=self._ask,
             first_pause_s=self._first_pause_s,
         )
         self._workers[log.key] = worker
@@ -310,18 +311,7 @@ class Sessions:
                 del self._workers[log.key]
 
     async def _equip(self, log: Log) -> Asked:
-        session = log.session
-
-        def placed() -> list[PlacedFile]:
-            found = []
-            for one in session.resources:
-                source = self._shelf.path_of(session.tenant, one["file_id"])
-                if source.is_file():
-                    found.append(PlacedFile(one["mount_path"], str(source)))
-            return found
-
-        files = await asyncio.to_thread(placed) if session.resources else []
-        return asked_of(session.agent, is_implicit=session.is_implicit, resolve=self._resolve, files=files)
+        return await self._equipment.of(log.session)
 
     async def _look(self, log: Log) -> Conversation:
         view: SessionView = await self._manager.get(log.address)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from claude_code_api.core.toolbox import Decision, Permissions
+from claude_code_api.core.toolbox import Decision
 from claude_code_api.core.turn import (
     AgentCall,
     AgentResult,
@@ -49,12 +49,18 @@ class Told:
 
 
 class Teller:
-    """Tells of one turn. `known` are the events of calls that were made before it, by Claude Code's ids."""
+    """Tells of one turn. `decide` says what becomes of a call of this tool.
 
-    def __init__(self, turn_id: str, permissions: Permissions, known: Mapping[str, str] | None = None) -> None:
+    What a request to the model has read is known when it begins. What all of them wrote is known at the end, and told
+    of the last one; so the requests of a turn add up to the turn.
+    """
+
+    def __init__(self, turn_id: str, decide: Callable[[str], Decision]) -> None:
         self.turn_id = turn_id
-        self._permissions = permissions
-        self._calls: dict[str, tuple[str, bool]] = {call: (one, False) for call, one in (known or {}).items()}
+        self._decide = decide
+        self._calls: dict[str, tuple[str, bool]] = {}
+        self._reading = ev.NO_USAGE
+        self._read = ev.NO_USAGE
         self._request: str | None = None
         self._message: str | None = None
         self._text = ""
@@ -67,8 +73,9 @@ class Teller:
         self._told = Told()
         match event:
             case AnswerStarted():
-                self._end_request(Usage(), is_error=False)
+                self._end_request()
                 self._request = self._add(ev.REQUEST_START).id
+                self._reading = replace(event.usage, output_tokens=0, thinking_tokens=0)
             case TextDelta():
                 self._say(event.text)
             case ThinkingStarted() | ThinkingDelta():
@@ -87,10 +94,10 @@ class Teller:
                 self._told.events.append(ev.server_failed(event.name, event.message, self.turn_id))
             case AnswerRestarted():
                 self._drop()
-                self._end_request(Usage(), is_error=True)
+                self._end_request(is_error=True)
             case TurnFailed():
                 self._drop()
-                self._end_request(Usage(), is_error=True)
+                self._end_request(is_error=True)
             case TurnCompleted():
                 self._complete(event)
             case _:
@@ -133,9 +140,12 @@ class Teller:
         """What was said since the last whole message is void."""
         self._message, self._text, self._thinking = None, "", None
 
-    def _end_request(self, usage: Usage, *, is_error: bool) -> None:
+    def _end_request(self, whole: Usage | None = None, *, is_error: bool = False) -> None:
+        """The request is over; `whole` is what the turn has used, when that is known."""
         self._flush()
         if self._request is not None:
+            usage = self._reading if whole is None else whole - self._read
+            self._read += usage
             self._told.events.append(ev.request_end(self._request, usage, is_error=is_error, turn_id=self.turn_id))
             self._request = None
 
@@ -143,13 +153,14 @@ class Teller:
 
     def _call(self, call: AgentCall) -> None:
         self._flush()
-        if self._permissions.of(call.name) == "ask":
+        decision = self._decide(call.name)
+        if decision == "ask":
             self._asked[call.id] = call  # it is told when it waits
         else:
-            self._tool_use(call.id, call.name, call.input, self._permissions.of(call.name))
+            self._tool_use(call.id, call.name, call.input, decision)
 
     def _want(self, wanted: ApprovalWanted) -> None:
-        self._end_request(Usage(), is_error=False)  # a tool is used when the message that calls it is whole
+        self._end_request()  # a tool is used when the message that calls it is whole
         self._asked.pop(wanted.id, None)
         if wanted.id not in self._calls:
             self._tool_use(wanted.id, wanted.name, wanted.input, "ask")
@@ -161,7 +172,7 @@ class Teller:
         self._told.events.append(event)
 
     def _result(self, call_id: str, content: str, *, is_error: bool) -> None:
-        self._end_request(Usage(), is_error=False)
+        self._end_request()
         if (call := self._asked.pop(call_id, None)) is not None:
             self._tool_use(call.id, call.name, call.input, "ask")  # it failed before anybody was asked
         if call_id in self._calls:

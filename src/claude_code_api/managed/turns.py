@@ -16,7 +16,7 @@ import structlog
 
 from claude_code_api import errors as err
 from claude_code_api.core.identity import Address
-from claude_code_api.core.toolbox import Permissions
+from claude_code_api.core.toolbox import Decision, stricter
 from claude_code_api.core.turn import TurnCompleted, TurnFailed, TurnInput
 from claude_code_api.managed import events as ev
 from claude_code_api.managed.log import Log
@@ -86,13 +86,17 @@ class Ended:
 
 
 class SessionTurn:
-    """The turn that runs in a session, if one does. `write` writes to the log whatever the disk says meanwhile."""
+    """The turn that runs in a session, if one does. `write` writes to the log whatever the disk says meanwhile.
+
+    `ask` are the calls that wait for a person on this server, whatever the agent's own permissions say.
+    """
 
     def __init__(self, log: Log, turns: Turns, thread_id: str, closing: asyncio.Event, *, first_pause_s: float) -> None:
         self._log = log
         self._turns = turns
         self._thread_id = thread_id
         self._closing = closing
+        self._ask = ask
         self._first_pause_s = first_pause_s
         self._running = False
         self._ticket: Ticket | None = None
@@ -205,7 +209,7 @@ class SessionTurn:
             ticket.abandon()
 
     async def _read(self, ticket: Ticket, run: Run, asked: TurnInput) -> tuple[Told, Ended]:
-        teller = Teller(ticket.turn_id, asked.options.permissions)
+        teller = Teller(ticket.turn_id, self._decides(asked))
         placed: Mapping[str, Any] = {"run": replace(run, turn_id=ticket.turn_id)}
         async for event in ticket.events():
             if isinstance(event, TurnFailed):
@@ -248,10 +252,14 @@ class SessionTurn:
         """What a stored answer tells that the log does not have yet."""
         log = self._log
         have = await log.store.events_of_turn(log.key, turn_id)
-        return rest_of(done, turn_id, have, asked.options.permissions)
+        return rest_of(done, turn_id, have, self._decides(asked))
+
+    def _decides(self, asked: TurnInput) -> Callable[[str], Decision]:
+        """What becomes of a call of a tool."""
+        return lambda tool: stricter(self._ask.of(tool), asked.options.permissions.of(tool))
 
 
-def rest_of(done: TurnCompleted, turn_id: str, have: list[StoredEvent], permissions: Permissions) -> Told:
+def rest_of(done: TurnCompleted, turn_id: str, have: list[StoredEvent], decide: Callable[[str], Decision]) -> Told:
     """What a stored answer tells beside the events that the log has of it."""
     known = {event.call_id: event.id for event in have if event.call_id is not None}
     ids = {event.id for event in have}
@@ -259,7 +267,7 @@ def rest_of(done: TurnCompleted, turn_id: str, have: list[StoredEvent], permissi
     for event in have:
         left[event.type] = left.get(event.type, 0) + 1
     rest = Told()
-    for one in told_of(done.messages, turn_id, known, permissions.of):
+    for one in told_of(done.messages, turn_id, known, decide):
         if one.id in ids or (one.call_id is None and left.get(one.type, 0) > 0):
             left[one.type] -= 1
         else:

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from claude_code_api import errors as err
+from claude_code_api.core.toolbox import Permissions
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.managed import events as ev
 from claude_code_api.managed import outcomes, queue
@@ -44,6 +45,7 @@ class Worker:
         look: Callable[[], Awaitable[Conversation]],
         spawn: Callable[[Any, str], asyncio.Task[Any]],
         closing: asyncio.Event,
+        ask: Permissions,
         first_pause_s: float,
     ) -> None:
         self.over = False
@@ -54,7 +56,7 @@ class Worker:
         self._spawn = spawn
         self._closing = closing
         self._thread_id = thread_id_of(log.key)
-        self._turn = SessionTurn(log, turns, self._thread_id, closing, first_pause_s=first_pause_s)
+        self._turn = SessionTurn(log, turns, self._thread_id, closing, ask=ask, first_pause_s=first_pause_s)
         self._came = asyncio.Event()
         self._attending = asyncio.Lock()
         self._grader: Grader | None = None
@@ -189,9 +191,13 @@ class Worker:
         return await self._log.store.events_by_id(self._log.key, ids)
 
     async def _run(self, run: Run) -> None:
-        equipped = await self._equip()
-        asked = await self._asked(run, equipped)
-        ended = await self._turn.run(run, asked, started=self._attend_soon, finish=self._finish)
+        try:
+            asked = await self._asked(run, await self._equip())
+        except (err.ResourceNotFound, err.InvalidRequest) as error:  # what the agent goes by is gone
+            ended = Ended(error=error)
+            await self._finish(Told(), ended)
+        else:
+            ended = await self._turn.run(run, asked, started=self._attend_soon, finish=self._finish)
         outcome = outcomes.active(self._log.session.outcomes)
         if outcome is not None and (ended.error is not None or ended.was_halted):
             await self._end_outcome(outcome, "interrupted" if ended.was_halted else "failed", ended)
