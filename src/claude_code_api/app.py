@@ -206,6 +206,7 @@ def _http(
     dialects = (openai_chat, openai_responses, openai_socket, openai_conversations)
     of_sessions = (routes_sessions, routes_events, routes_resources, routes_threads)  # before our own
     managed_agents = (routes_agents, routes_environments, routes_files, routes_skills, *of_sessions, unsupported)
+    for room in (*dialects, *managed_agents, models, sessions, approvals, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(

@@ -16,7 +16,7 @@ import structlog
 
 from claude_code_api import errors as err
 from claude_code_api.core.identity import Address
-from claude_code_api.core.toolbox import Decision, stricter
+from claude_code_api.core.toolbox import Decision, Permissions, stricter
 from claude_code_api.core.turn import TurnCompleted, TurnFailed, TurnInput
 from claude_code_api.managed import events as ev
 from claude_code_api.managed.log import Log
@@ -91,7 +91,9 @@ class SessionTurn:
     `ask` are the calls that wait for a person on this server, whatever the agent's own permissions say.
     """
 
-    def __init__(self, log: Log, turns: Turns, thread_id: str, closing: asyncio.Event, *, first_pause_s: float) -> None:
+    def __init__(
+        self, log: Log, turns: Turns, thread_id: str, closing: asyncio.Event, *, ask: Permissions, first_pause_s: float
+    ) -> None:
         self._log = log
         self._turns = turns
         self._thread_id = thread_id

@@ -17,6 +17,7 @@ Hide = Callable[[Any], Any]
 
 _MAY_WAIT = (ev.USER_MESSAGE, ev.INTERRUPT, ev.CONFIRMATION, ev.CUSTOM_RESULT, ev.SYSTEM_MESSAGE)
 """The events that are shown before the agent has them."""
+_OF_TOOLS = (ev.TOOL_USE, ev.TOOL_RESULT, ev.MCP_TOOL_USE, ev.MCP_TOOL_RESULT)
 
 
 def session_shown(one: ListedSession) -> Json:
@@ -66,11 +67,11 @@ def thread_shown(one: ListedSession) -> Json:
 
 
 def event_shown(event: StoredEvent, hide: Hide) -> Json:
-    """An event. What the agent said and did does not name the server's own directories."""
+    """An event. What its tools are told and tell does not name the server's own directories."""
     at = event.processed_at
     if at is None and event.type not in _MAY_WAIT:
         at = event.created_at
-    body = hide(event.body) if event.type.startswith("agent.") else event.body
+    body = hide(event.body) if event.type in _OF_TOOLS else event.body
     return {"id": event.id, "type": event.type, **body, "processed_at": None if at is None else timestamp(at)}
 
 
