@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
-from claude_code_api.api import auth, errors, happenings, models, operations, sessions, transcripts
+from claude_code_api.api import approvals, auth, errors, happenings, models, operations, sessions, transcripts
 from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
@@ -26,8 +26,12 @@ from claude_code_api.api.fetch import FetchSettings, ImageFetcher
 from claude_code_api.api.managed_agents import (
     routes_agents,
     routes_environments,
+    routes_events,
     routes_files,
+    routes_resources,
+    routes_sessions,
     routes_skills,
+    routes_threads,
     unsupported,
 )
 from claude_code_api.api.managed_agents.context import Managed
@@ -37,12 +41,16 @@ from claude_code_api.api.openai_responses import routes as openai_responses
 from claude_code_api.api.openai_responses import socket as openai_socket
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
 from claude_code_api.claude.launcher import ClaudeLauncher
+from claude_code_api.claude.permissions import Rules
 from claude_code_api.claude.warm import SpareSettings
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import ProfilePolicy
+from claude_code_api.core.toolbox import Permissions
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
+from claude_code_api.managed.equipment import Equipment
 from claude_code_api.managed.files import Shelf, drop_expired
+from claude_code_api.managed.sessions import Sessions
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
 from claude_code_api.runtime.keyring import Keyring
@@ -127,6 +135,8 @@ async def _serving(
     shelf, skills = Shelf(home / _FILES), Shelf(home / _SKILLS)
     held = await asyncio.to_thread(shelf.held), await asyncio.to_thread(skills.held)
     tidying = manager.tasks.spawn(_tidy(managed, shelf, skills, *held), "tidy")
+    equipment = Equipment(managed, shelf, skills, names.resolve)
+    working = Sessions(manager, store.sessions(), equipment, ask=_asked_for(settings))
     images = _images(settings)
     checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
     app.state.context = Context(
@@ -139,7 +149,7 @@ async def _serving(
         side_requests=settings.api.side_requests,
         images=images,
         checks=checks,
-        managed=Managed(store=managed, shelf=shelf, skills=skills),
+        managed=Managed(store=managed, shelf=shelf, skills=skills, sessions=working),
         strict_params=settings.api.strict_params,
         reasoning_content=settings.api.reasoning_content,
         agent_activity=settings.api.agent_activity,
@@ -150,6 +160,7 @@ async def _serving(
     )
     manager.start()
     janitor.start()
+    await working.start()
     try:
         yield
     finally:
@@ -157,6 +168,7 @@ async def _serving(
         sweeping.cancel()
         tidying.cancel()
         await manager.shutdown()
+        await working.close()
         await launcher.close()
         await keys.close()
         images.close()
@@ -192,8 +204,9 @@ def _http(
         responses=errors.DOCUMENTED,
     )
     dialects = (openai_chat, openai_responses, openai_socket, openai_conversations)
-    managed_agents = (routes_agents, routes_environments, routes_files, routes_skills, unsupported)
-    for room in (*dialects, *managed_agents, models, sessions, transcripts, happenings, operations):
+    of_sessions = (routes_sessions, routes_events, routes_resources, routes_threads)  # before our own
+    managed_agents = (routes_agents, routes_environments, routes_files, routes_skills, *of_sessions, unsupported)
+    for room in (*dialects, *managed_agents, models, sessions, approvals, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(
@@ -240,6 +253,11 @@ def _model_names(settings: Settings, *, open_ended: bool) -> ModelNames:
     return names
 
 
+def _asked_for(settings: Settings) -> Permissions:
+    """The calls of agents that wait for a person on this server."""
+    return Permissions(tuple((tool, "ask") for tool in settings.agent.ask))
+
+
 def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, spare_model: str) -> ClaudeLauncher:
     claude, pool = settings.claude, settings.pool
     return ClaudeLauncher(
@@ -250,6 +268,7 @@ def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, s
         retry_s=claude.upstream_retry_seconds,
         concurrent_starts=claude.max_concurrent_starts,
         spare_model=spare_model,
+        rules=Rules(_asked_for(settings), settings.agent.approval_seconds),
         pool=SpareSettings(
             min_size=pool.min_size,
             max_size=pool.max_size if claude.use_interactive_sessions else 0,

@@ -28,7 +28,7 @@ def data(value: Any) -> bytes:
 
 
 class EventStream(Response):
-    """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends a comment.
+    """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends `heartbeat`.
 
     `on_sent` is called when the client was there to the end; `on_gone` when it leaves, and in any case at the end.
     `frames` is expected to end by itself then. A client that takes nothing for `patience_s` seconds counts as gone; the
@@ -44,8 +44,10 @@ class EventStream(Response):
         on_gone: Callable[[], None],
         on_sent: Callable[[], None],
         headers: Mapping[str, str],
+        heartbeat: bytes = HEARTBEAT,
     ) -> None:
         super().__init__(media_type="text/event-stream")
+        self._heartbeat = heartbeat
         self._frames = frames
         self._heartbeat_s = heartbeat_s
         self._patience_s = patience_s
@@ -83,7 +85,7 @@ class EventStream(Response):
             while True:
                 await asyncio.sleep(max(0.05, last + self._heartbeat_s - loop.time()))
                 if loop.time() >= last + self._heartbeat_s:
-                    await body(HEARTBEAT)
+                    await body(self._heartbeat)
 
         tasks = Tasks()
         async with ClientWatch(receive, gone), contextlib.AsyncExitStack() as end:

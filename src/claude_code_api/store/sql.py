@@ -41,6 +41,7 @@ from claude_code_api.store import (
 )
 from claude_code_api.store.database import Database
 from claude_code_api.store.managed import ManagedStore
+from claude_code_api.store.managed_session_store import SqlSessionStore
 from claude_code_api.store.transcripts import TranscriptStore
 
 
@@ -206,6 +207,10 @@ class SqlStore:
     def managed(self) -> ManagedStore:
         """What Managed Agents keep in the same database; it goes with this store."""
         return ManagedStore(self._database)
+
+    def sessions(self) -> SqlSessionStore:
+        """What conversations are as sessions, in the same database; it goes with this store."""
+        return SqlSessionStore(self._database)
 
     # Transcripts
 

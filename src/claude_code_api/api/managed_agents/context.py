@@ -8,6 +8,7 @@ from typing import Protocol
 from claude_code_api.managed.agents import AgentSources
 from claude_code_api.managed.environments import EnvironmentStore
 from claude_code_api.managed.files import FileStore, Shelf
+from claude_code_api.managed.sessions import Sessions
 
 
 class Store(AgentSources, EnvironmentStore, FileStore, Protocol):
@@ -16,8 +17,12 @@ class Store(AgentSources, EnvironmentStore, FileStore, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """Where agents, environments, files and skills are kept; `shelf` has the files themselves, `skills` the skills."""
+    """Where agents, environments, files and skills are kept, and the sessions.
+
+    `shelf` has the files themselves, `skills` the skills.
+    """
 
     store: Store
     shelf: Shelf
     skills: Shelf
+    sessions: Sessions
