@@ -8,6 +8,7 @@ import re
 import signal
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,17 @@ def test_a_change_that_goes_by_an_old_version_is_refused_and_not_tried_again(gat
         assert refusal(error)[:2] == (409, "conflict_error")
         assert error.value.request.headers["x-stainless-retry-count"] == "0"
         assert client.beta.agents.retrieve(agent.id).name == "Two"
+
+
+def test_changes_at_once_all_count(gateway: Gateway) -> None:
+    with sdk(gateway) as client, ThreadPoolExecutor(6) as threads:
+        agent = client.beta.agents.create(name="One", model="sonnet")
+
+        def change(number: int) -> int:
+            return client.beta.agents.update(agent.id, metadata={str(number): "done"}).version
+
+        assert sorted(threads.map(change, range(6))) == [2, 3, 4, 5, 6, 7]
+        assert set(client.beta.agents.retrieve(agent.id).metadata) == set("012345")
 
 
 def test_an_archived_agent_stays_as_it_is(client: Anthropic) -> None:
