@@ -133,7 +133,7 @@ def test_tools_that_contradict_each_other_are_refused(tools: list[dict[str, Any]
     assert error.value.param == param
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a__b", "_a", "a_", "client", "Client", "x" * 65, "é"])
+@pytest.mark.parametrize("name", ["", "a b", "a__b", "_a", "a_", "client", "x" * 65, "é"])
 def test_a_server_whose_tools_could_not_be_told_apart_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest) as error:
         resolved_servers([{**SERVER, "name": name}])
