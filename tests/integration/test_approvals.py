@@ -286,8 +286,7 @@ def test_a_stream_says_that_it_waits_and_goes_on(start_gateway: Start) -> None:
         for line in answer.iter_lines():
             lines.append(line)
             if len([one for one in lines if one.startswith(":")]) == 2:
-                (approval,) = waiting(gateway, "stream") or [None]
-                if approval is not None:
+                for approval in waiting(gateway, "stream"):
                     decide(gateway, "stream", approval["id"], "allow")
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks_of(iter(lines))]
     reasoning = "".join(delta.get("reasoning_content") or "" for delta in deltas)

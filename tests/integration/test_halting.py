@@ -1,27 +1,20 @@
-"""A turn that somebody halts: what was said stays. The real CLI, the manager and the store, without HTTP."""
+"""A turn that somebody halts: what was said stays."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from claude_code_api.app import create_app, prepare_data
-from claude_code_api.config import ClaudeSettings, PoolSettings, ServerSettings, Settings
-from claude_code_api.core.identity import Address
 from claude_code_api.core.toolbox import Permissions
 from claude_code_api.core.turn import (
     AgentResult,
     ApprovalWanted,
     Message,
-    Options,
     TextDelta,
     Tool,
     ToolCallStarted,
@@ -33,105 +26,18 @@ from claude_code_api.core.turn import (
 )
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.manager import SessionManager
-from claude_code_api.runtime.ticket import Ticket
 from tests.conftest import Model
+from tests.managing import Talk, directive, managing
 
 SLOW = "[[offline: words 60]] [[offline: pace 0.1]]"
 MARKER = "[Request interrupted by user]"
 WEATHER = Tool("get_weather", "Tells the weather.", {"properties": {"city": {"type": "string"}}})
 
 
-def directive(tool: str, **arguments: Any) -> str:
-    return f"[[offline: call {tool} {json.dumps(arguments)}]]"
-
-
-class Talk:
-    """One conversation with a manager."""
-
-    def __init__(self, manager: SessionManager, model: Model, profile: str) -> None:
-        self.manager = manager
-        self.address = Address("default", f"halt-{uuid.uuid4().hex[:8]}")
-        self.events: list[TurnEvent] = []
-        self._model = model
-        self._profile = profile
-
-    async def say(self, text: str, **options: Any) -> Ticket:
-        asked = TurnInput(
-            Message("user", ({"type": "text", "text": text},)),
-            "sonnet",
-            profile=self._profile,
-            options=Options(**options),
-        )
-        mark = RequestMark("request", uuid.uuid4().hex)
-        self.events = []
-        ticket = await self.manager.submit(*self.address, asked, mark)
-        self._reading = asyncio.create_task(self._read(ticket))
-        return ticket
-
-    async def _read(self, ticket: Ticket) -> None:
-        async for event in ticket.events():
-            self.events.append(event)
-        ticket.delivered()
-
-    async def heard(self, seen: Callable[[TurnEvent], bool]) -> None:
-        async with asyncio.timeout(30):
-            while not any(map(seen, self.events)):
-                await asyncio.sleep(0.01)
-
-    async def end(self) -> TurnEvent:
-        async with asyncio.timeout(30):
-            await self._reading
-        return self.events[-1]
-
-    async def done(self) -> TurnCompleted:
-        last = await self.end()
-        assert isinstance(last, TurnCompleted), last
-        return last
-
-    async def talk(self, text: str, **options: Any) -> TurnCompleted:
-        await self.say(text, **options)
-        return await self.done()
-
-    async def halted(self, text: str, when: Callable[[TurnEvent], bool], **options: Any) -> TurnCompleted:
-        """A turn that is halted as soon as `when` happens."""
-        await self.say(text, **options)
-        await self.heard(when)
-        assert await self.manager.halt(self.address)
-        return await self.done()
-
-    async def pid(self) -> int | None:
-        return (await self.manager.get(self.address)).pid
-
-    async def lose(self, how: str) -> None:
-        """The process ends."""
-        if how == "hibernated":
-            await self.manager.hibernate(self.address)
-        elif how == "killed":
-            pid = await self.pid()
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
-            async with asyncio.timeout(20):
-                while await self.pid() is not None:
-                    await asyncio.sleep(0.02)
-
-    def shown(self, needle: str) -> list[tuple[str, str]]:
-        """The dialogue that the model was shown with the last message that contains `needle`."""
-        return self._model.dialogue(needle)
-
-
 @pytest.fixture
 async def manager(model: Model, tmp_path: Path) -> AsyncIterator[SessionManager]:
-    settings = Settings(
-        server=ServerSettings(data_dir=tmp_path, shutdown_grace_seconds=1),
-        claude=ClaudeSettings(base_url=model.server.url),
-        pool=PoolSettings(min_size=0, max_size=0),
-    )
-    home = settings.home(offline=False)
-    home.mkdir(parents=True)
-    prepare_data(settings, offline=False)
-    app = create_app(settings, environ={"PATH": os.environ["PATH"], "ANTHROPIC_API_KEY": "test-key"})
-    async with app.router.lifespan_context(app):
-        yield app.state.context.manager
+    async with managing(model, tmp_path) as manager:
+        yield manager
 
 
 @pytest.fixture(params=["chat", "agent"])
@@ -181,9 +87,9 @@ async def test_a_message_that_nobody_answered_stays_too(talk: Talk, loss: str) -
     await talk.say(f"And now {name}?")
     await talk.heard(lambda event: isinstance(event, TurnStarted))
     async with asyncio.timeout(20):
-        while not any(f"And now {name}?" in json.dumps(body["messages"]) for body in talk._model.requests):
+        while not any(f"And now {name}?" in json.dumps(body["messages"]) for body in talk.model.requests):
             await asyncio.sleep(0.02)
-    asked = [body for body in talk._model.requests if f"And now {name}?" in json.dumps(body["messages"])][-1]
+    asked = [body for body in talk.model.requests if f"And now {name}?" in json.dumps(body["messages"])][-1]
     last = [message for message in asked["messages"] if message["role"] == "user"][-1]["content"]
     texts = [block["text"] for block in last]
     assert [text.split(".")[0].strip() for text in texts[-2:]] == [f"Unheard {name}", f"And now {name}?"]
@@ -202,7 +108,7 @@ async def test_what_an_agent_did_stays_and_its_command_ends(agent: Talk) -> None
     assert [result.is_error for result in results] == [False, True]
     await agent.lose("hibernated")
     await agent.talk("What then?")
-    (asked,) = [body for body in agent._model.requests if "What then?" in json.dumps(body["messages"][-1])]
+    (asked,) = [body for body in agent.model.requests if "What then?" in json.dumps(body["messages"][-1])]
     shown = [block for message in asked["messages"] for block in message["content"] if isinstance(block, dict)]
     assert next(block["content"] for block in shown if block["type"] == "tool_result") == "one"
 
@@ -233,7 +139,7 @@ async def test_a_turn_that_has_not_begun_ends_as_soon_as_it_does(talk: Talk) -> 
 async def test_a_turn_that_waits_behind_it_runs(talk: Talk) -> None:
     await talk.say(f"One. {SLOW}")
     await talk.heard(says)
-    first = talk._reading
+    first = talk.reading
     await talk.say("Two.")
     assert await talk.manager.halt(talk.address)
     await first
