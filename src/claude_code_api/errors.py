@@ -179,8 +179,9 @@ class ResourceArchived(InvalidRequest):
 
 
 class EnvironmentArchived(ResourceArchived):
-    """The same of an environment, of which the hosted service tells programs as well."""
+    """The same of an environment."""
 
+    code = "environment_archived"
     details: Mapping[str, Any] | None = {"error_code": "environment_archived"}
 
 

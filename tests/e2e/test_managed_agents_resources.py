@@ -142,6 +142,8 @@ def test_lists_go_page_by_page_and_by_time(client: Anthropic) -> None:
         client.beta.agents.list(page="page_nonsense")
     with pytest.raises(anthropic.BadRequestError, match="limit"):
         client.beta.agents.list(limit=101)
+    with pytest.raises(anthropic.BadRequestError, match=r"created_at\[gte\]: "):
+        client.beta.agents.list(extra_query={"created_at[gte]": "yesterday"})
 
 
 TOOLSET: dict[str, Any] = {"type": "agent_toolset_20260401"}
@@ -184,7 +186,8 @@ TOOLSET: dict[str, Any] = {"type": "agent_toolset_20260401"}
         ({"metadata": {"k": "v" * 513}}, "^metadata.k has more than 512", "invalid_metadata"),
         ({"metadata": {str(number): "" for number in range(17)}}, "^metadata has 17 keys", "invalid_metadata"),
         ({"system": "x" * 100_001}, "^system: String should have at most 100000", None),
-        ({"system": "half \ud800"}, "^system contains half of a surrogate", None),
+        ({"metadata": {"half \ud800": ""}}, "^metadata contain half of a surrogate", "invalid_metadata"),
+        ({"system": "half \ud800"}, "^system: Input should be a valid string", None),
     ],
 )
 def test_what_cannot_be_carried_out_is_refused_by_name(

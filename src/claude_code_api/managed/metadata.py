@@ -14,6 +14,8 @@ def checked(metadata: Mapping[str, str]) -> dict[str, str]:
     if len(metadata) > _MOST:
         raise InvalidMetadata(f"metadata has {len(metadata)} keys; at most {_MOST} are taken.", param="metadata")
     for key, value in metadata.items():
+        if _is_cut(key) or _is_cut(value):
+            raise InvalidMetadata("metadata contain half of a surrogate pair, which is not text.", param="metadata")
         if not 0 < len(key) <= _LONGEST_KEY:
             raise InvalidMetadata(
                 f"metadata: the key {key[:_LONGEST_KEY]!r} has {len(key)} characters; 1 to {_LONGEST_KEY} are taken.",
@@ -39,3 +41,8 @@ def patched(
         else:
             made[key] = value
     return checked(made)
+
+
+def _is_cut(text: str) -> bool:
+    """Whether there is half a character in it, which JSON can carry and nothing behind us can store."""
+    return any("\ud800" <= one <= "\udfff" for one in text)

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from claude_code_api.api.checks import sound
 from claude_code_api.api.functions import Function, checked_tools
 from claude_code_api.api.managed_agents.wire import (
     AgentChoice,
@@ -20,11 +19,9 @@ from claude_code_api.api.managed_agents.wire import (
     EnvironmentUpdate,
     OtherToolParams,
     Tools,
-    Wire,
 )
 from claude_code_api.api.schemas import SchemaBudget
 from claude_code_api.core.models import ModelNames
-from claude_code_api.core.nesting import is_deep
 from claude_code_api.errors import InvalidRequest, ModelNotFound, NotSupported
 from claude_code_api.managed.agents import AgentRef
 from claude_code_api.managed.tools import resolved_servers, resolved_tools
@@ -39,7 +36,7 @@ def definition_of(body: AgentCreate | AgentUpdate, names: ModelNames) -> Json:
 
     Raises InvalidRequest, ModelNotFound or NotSupported, which name the field.
     """
-    given = _given(body)
+    given: Json = _plain(body)
     given.pop("version", None)
     if given.pop("multiagent", None) is not None:
         raise NotSupported(
@@ -69,7 +66,7 @@ def ref_of(choice: AgentChoice, names: ModelNames) -> AgentRef:
         return AgentRef(choice)
     if not isinstance(choice, AgentOverridesParams):
         return AgentRef(choice.id, choice.version)
-    given = {name: value for name, value in _given(choice, "agent.").items() if name not in _REFERENCE}
+    given = {name: value for name, value in _plain(choice).items() if name not in _REFERENCE}
     if "system" in given:
         given["system"] = given["system"] or None
     return AgentRef(choice.id, choice.version, _read(given, choice.tools, names, "agent."))
@@ -99,7 +96,7 @@ def tools_of(tools: Tools | None, where: str = "") -> list[Json]:
 
 def environment_of(body: EnvironmentCreate | EnvironmentUpdate) -> Json:
     """The parts of an environment that a body has. Raises InvalidRequest or NotSupported, which name the field."""
-    given = _given(body)
+    given: Json = _plain(body)
     if given.pop("scope", None) == "account":
         raise NotSupported(
             "scope: 'account' is not supported here: an environment is its tenant's. Leave it out, or use "
@@ -109,34 +106,12 @@ def environment_of(body: EnvironmentCreate | EnvironmentUpdate) -> Json:
     return given
 
 
-def _given(body: Wire, where: str = "") -> Json:
-    """The fields that were sent, as plain JSON. Raises InvalidRequest when there is anything that is no text in it."""
-    given: Json = _plain(body)
-    if is_deep(given):
-        raise InvalidRequest("The body is nested too deeply.")
-    _check_texts(given, where.rstrip("."))
-    return given
-
-
 def _plain(value: Any) -> Any:
     """What was sent, as plain JSON; unlike the framework's own way it takes values of any depth."""
     if isinstance(value, BaseModel):
         sent = value.model_fields_set
         return {name: _plain(getattr(value, name)) for name in type(value).model_fields if name in sent}
     return [_plain(one) for one in value] if isinstance(value, list) else value
-
-
-def _check_texts(value: Any, where: str) -> None:
-    if isinstance(value, str):
-        sound(value, where)
-    elif isinstance(value, list):
-        for index, one in enumerate(value):
-            _check_texts(one, f"{where}.{index}")
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            at = f"{where}.{name}" if where else name
-            sound(name, where)
-            _check_texts(one, at)
 
 
 def _read(given: Json, tools: Tools | None, names: ModelNames, where: str) -> Json:
