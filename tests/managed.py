@@ -35,7 +35,7 @@ def session_with(client: Anthropic, *tools: Any, **how: Any) -> BetaManagedAgent
     return strict(client.beta.sessions.create(agent=agent.id, environment_id="env_local", **how))
 
 
-def said(text: str) -> dict[str, Any]:
+def said(text: str) -> Any:
     """A message of the user."""
     return {"type": "user.message", "content": [{"type": "text", "text": text}]}
 
@@ -53,7 +53,7 @@ def is_idle(event: Any) -> bool:
 def watch(
     client: Anthropic,
     session_id: str,
-    *sent: dict[str, Any],
+    *sent: Any,
     until: Callable[[Any], bool] = is_idle,
     deltas: Sequence[Any] = (),
 ) -> list[Any]:
@@ -61,7 +61,7 @@ def watch(
     seen: list[Any] = []
     with client.beta.sessions.events.stream(session_id, event_deltas=list(deltas)) as stream:
         if sent:
-            client.beta.sessions.events.send(session_id, events=list(sent))  # type: ignore[arg-type]
+            client.beta.sessions.events.send(session_id, events=list(sent))
         for event in stream:
             seen.append(strict(event))
             if until(event):

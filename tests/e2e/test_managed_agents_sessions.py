@@ -186,7 +186,7 @@ def test_the_results_of_several_calls_can_come_one_by_one_and_messages_wait_for_
     first, second = of_type(events, "agent.custom_tool_use")
     assert events[-1].stop_reason.event_ids == [first.id, second.id]
 
-    def result(call: Any, text: str) -> dict[str, Any]:
+    def result(call: Any, text: str) -> Any:
         content = [{"type": "text", "text": text}]
         return {"type": "user.custom_tool_result", "custom_tool_use_id": call.id, "content": content}
 
@@ -222,7 +222,7 @@ async def test_the_sdks_tool_runner_works_a_session_to_its_end(gateway: Gateway)
         runner = client.beta.sessions.events.tool_runner(session.id, tools=[get_weather], max_idle=1.0)
         async with asyncio.timeout(60):
             sending = asyncio.create_task(
-                client.beta.sessions.events.send(session.id, events=[said("What's the weather like in Paris?")])  # type: ignore[list-item]
+                client.beta.sessions.events.send(session.id, events=[said("What's the weather like in Paris?")])
             )
             calls = [call async for call in runner]
             await sending
@@ -368,7 +368,7 @@ def test_an_archived_session_takes_nothing_and_can_be_read(client: Anthropic) ->
     assert archived.archived_at is not None
     assert strict(client.beta.sessions.archive(session.id)).archived_at == archived.archived_at
     with pytest.raises(anthropic.BadRequestError, match="archived"):
-        client.beta.sessions.events.send(session.id, events=[said("More.")])  # type: ignore[list-item]
+        client.beta.sessions.events.send(session.id, events=[said("More.")])
     with pytest.raises(anthropic.BadRequestError, match="archived"):
         client.beta.sessions.update(session.id, title="New")
     assert kinds(told(client, session.id))[-1] == "session.status_terminated"
@@ -446,8 +446,9 @@ def test_events_are_listed_by_pages_types_order_and_time(client: Anthropic) -> N
     moment = events[5].processed_at
     later = told(client, session.id, created_at_gt=moment)
     assert later == [event for event in events if event.processed_at > moment]
+    strange: Any = "nonsense"
     with pytest.raises(anthropic.BadRequestError, match=r"types\[\]"):
-        client.beta.sessions.events.list(session.id, types=["nonsense"])  # type: ignore[list-item]
+        client.beta.sessions.events.list(session.id, types=[strange])
 
 
 def test_the_one_thread_is_the_session(client: Anthropic) -> None:
@@ -460,7 +461,7 @@ def test_the_one_thread_is_the_session(client: Anthropic) -> None:
     listed = [strict(one) for one in client.beta.sessions.threads.events.list(thread.id, session_id=session.id)]
     assert [event.id for event in listed] == [event.id for event in events]
     with client.beta.sessions.threads.events.stream(thread.id, session_id=session.id) as stream:
-        client.beta.sessions.events.send(session.id, events=[said("Again!")])  # type: ignore[list-item]
+        client.beta.sessions.events.send(session.id, events=[said("Again!")])
         assert next(iter(stream)).type == "user.message"
     with pytest.raises(anthropic.BadRequestError, match="archived with its session"):
         client.beta.sessions.threads.archive(thread.id, session_id=session.id)
@@ -487,7 +488,7 @@ def test_tenants_do_not_see_each_other(start_gateway: Starts) -> None:
             with pytest.raises(anthropic.NotFoundError):
                 ask(session.id)
         with pytest.raises(anthropic.NotFoundError):
-            other.beta.sessions.events.send(session.id, events=[said("Hello!")])  # type: ignore[list-item]
+            other.beta.sessions.events.send(session.id, events=[said("Hello!")])
         with pytest.raises(anthropic.NotFoundError):
             other.beta.sessions.create(agent=session.agent.id, environment_id="env_local")
         assert len(told(mine, session.id)) > 5
