@@ -20,6 +20,8 @@ REFUSAL: Json = {"type": "refusal"}
 
 USER_MESSAGE, INTERRUPT, CONFIRMATION = "user.message", "user.interrupt", "user.tool_confirmation"
 CUSTOM_RESULT, OUTCOME, SYSTEM_MESSAGE = "user.custom_tool_result", "user.define_outcome", "system.message"
+INPUT = (USER_MESSAGE, SYSTEM_MESSAGE, OUTCOME)
+"""What begins or accompanies a turn."""
 TOOL_USE, TOOL_RESULT, CUSTOM_TOOL_USE = "agent.tool_use", "agent.tool_result", "agent.custom_tool_use"
 MCP_TOOL_USE, MCP_TOOL_RESULT = "agent.mcp_tool_use", "agent.mcp_tool_result"
 MESSAGE, THINKING = "agent.message", "agent.thinking"

@@ -88,7 +88,7 @@ def implicit_agent(profile: str, model: str, system: str) -> Json:
         "version": 1,
         "name": "Chat" if is_chat else "Agent",
         "description": f"A conversation that was not begun as a session: the profile {profile}.",
-        "model": {"id": model, "speed": "standard", "effort": {"type": "high"}},
+        "model": {"id": model, "speed": "standard", "effort": {"type": "high"}, "inference_geo": None},
         "system": system or None,
         "tools": [] if is_chat else [_all_tools()],
         "mcp_servers": [],

@@ -46,11 +46,6 @@ def next_step(waiting: Sequence[StoredEvent], session: ManagedSession) -> Step |
     return _of_input(waiting)
 
 
-def is_input(event: StoredEvent) -> bool:
-    """Whether it begins or accompanies a turn."""
-    return event.type in (ev.USER_MESSAGE, ev.SYSTEM_MESSAGE, ev.OUTCOME)
-
-
 def _of_results(results: Sequence[StoredEvent], waiting: Sequence[StoredEvent], session: ManagedSession) -> Step:
     brought = {event.body["custom_tool_use_id"]: event.id for event in results}
     wanted = {one.event_id for one in session.waiting if one.kind == "result" and one.answer is None}

@@ -257,6 +257,8 @@ class Sessions:
 
     async def _send(self, log: Log, events: Sequence[NewEvent]) -> list[StoredEvent]:
         state: Json = {"works": True}
+        if any(one.type in ev.INPUT for one in events):
+            state["status"] = _about_to_run
         begun = [outcomes.begun(one.body, one.id) for one in events if one.type == ev.OUTCOME]
         if begun:
             state["outcomes"] = lambda session: (*session.outcomes, *begun)
@@ -326,6 +328,11 @@ def check_open(session: ManagedSession) -> None:
     """Raise InvalidRequest when a session is archived."""
     if session.archived_at is not None:
         raise err.ResourceArchived(f"The session {session.session_id!r} is archived, and stays as it is.")
+
+
+def _about_to_run(session: ManagedSession) -> str:
+    """How a session stands that has got something to do: whoever asks shall not think that it is done already."""
+    return "running" if session.status == "idle" and session.run is None and not session.waiting else session.status
 
 
 def _implicit(address: Address, found: ListedSession) -> ManagedSession:

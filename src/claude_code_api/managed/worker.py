@@ -61,6 +61,7 @@ class Worker:
         self._attending = asyncio.Lock()
         self._grader: Grader | None = None
         self._interrupted = False
+        self._is_told_to_run = False
 
     def wake(self) -> None:
         """Something came, or the server ends."""
@@ -97,10 +98,10 @@ class Worker:
             waiting = await self._log.store.queued(self._log.key)
             if await self._go_on(waiting):
                 continue
-            if self._log.session.status in ("running", "rescheduling"):
-                await self._rest(ev.END_TURN)
             if self._came.is_set():
                 continue
+            if self._log.session.status in ("running", "rescheduling"):
+                await self._rest(ev.END_TURN)
             if (waiting or await self._log.store.rest(self._log.key)) and not self._came.is_set():
                 self.over = True
                 return
@@ -161,9 +162,8 @@ class Worker:
     async def _begin(self, run: Run, *before: NewEvent, processed: Sequence[str] = (), **state: Any) -> None:
         """Begin a turn that nobody began before, behind these events, and bring it to its end."""
         session = self._log.session
-        running: list[NewEvent] = []
-        if session.status != "running":
-            running = ev.status_events("running", session.agent, self._thread_id)
+        running = [] if self._is_told_to_run else ev.status_events("running", session.agent, self._thread_id)
+        self._is_told_to_run = True
         since = time.time() if session.running_since is None else session.running_since
         state |= {"status": "running", "stop_reason": None, "running_since": since, "updated_at": time.time()}
         self._log.runs += 1
@@ -185,6 +185,7 @@ class Worker:
         events += ev.status_events("rescheduling", agent, thread)
         await self._turn.write(*events, status="rescheduling", waiting=kept)
         await self._turn.write(*ev.status_events("running", agent, thread), status="running", stop_reason=None)
+        self._is_told_to_run = True
         await self._run(run)
 
     async def _uses(self, ids: Sequence[str]) -> list[StoredEvent]:
@@ -240,7 +241,7 @@ class Worker:
         if waiting:
             await self._rest(ev.stop_for(one.event_id for one in waiting), told.events, waiting=waiting)
         elif ended.error is not None:
-            flushed = [event for event in await self._log.store.queued(session.key) if queue.is_input(event)]
+            flushed = [event for event in await self._log.store.queued(session.key) if event.type in ev.INPUT]
             lost = [event.body["outcome_id"] for event in flushed if event.type == ev.OUTCOME]
             after = outcomes.change(*lost, result="interrupted")
             ids = [event.id for event in flushed]
@@ -260,7 +261,7 @@ class Worker:
 
     async def _rest(self, reason: Json, events: Sequence[NewEvent] = (), **how: Any) -> None:
         """The session is idle from now on."""
-        session = self._log.session
+        session, self._is_told_to_run = self._log.session, False
         now = time.time()
         active = session.active_seconds
         if session.running_since is not None:

@@ -23,7 +23,7 @@ _AT_ONCE = 500
 
 def write(connection: Connection, key: str, writing: Writing) -> list[StoredEvent]:
     """Write one step of a session; returns the events that its log gained, and those that wait from now on."""
-    now = time.time() if writing.at is None else writing.at
+    now = round(time.time() if writing.at is None else writing.at, 6)  # as it is shown, and can be asked for
     managed_sessions.change(connection, key, writing.state)
     gained = _processed(connection, key, writing.processed, now) + _added(connection, key, writing.events, now)
     waiting = _next(connection, key, queued=True)
