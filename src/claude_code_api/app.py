@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,23 +18,40 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from claude_code_api import __version__
-from claude_code_api.api import auth, errors, happenings, models, operations, sessions, transcripts
+from claude_code_api.api import approvals, auth, errors, happenings, models, operations, sessions, transcripts
 from claude_code_api.api.anthropic_messages import routes as anthropic_messages
 from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
 from claude_code_api.api.fetch import FetchSettings, ImageFetcher
+from claude_code_api.api.managed_agents import (
+    routes_agents,
+    routes_environments,
+    routes_events,
+    routes_files,
+    routes_resources,
+    routes_sessions,
+    routes_skills,
+    routes_threads,
+    unsupported,
+)
+from claude_code_api.api.managed_agents.context import Managed
 from claude_code_api.api.openai_chat import routes as openai_chat
 from claude_code_api.api.openai_conversations import routes as openai_conversations
 from claude_code_api.api.openai_responses import routes as openai_responses
 from claude_code_api.api.openai_responses import socket as openai_socket
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, Installation, installation
 from claude_code_api.claude.launcher import ClaudeLauncher
+from claude_code_api.claude.permissions import Rules
 from claude_code_api.claude.warm import SpareSettings
 from claude_code_api.config import Settings
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import ProfilePolicy
+from claude_code_api.core.toolbox import Permissions
 from claude_code_api.errors import ConfigError, ModelNotFound, StoreUnavailable
+from claude_code_api.managed.equipment import Equipment
+from claude_code_api.managed.files import Shelf, drop_expired
+from claude_code_api.managed.sessions import Sessions
 from claude_code_api.runtime.guard import Guard
 from claude_code_api.runtime.janitor import Janitor, JanitorSettings
 from claude_code_api.runtime.keyring import Keyring
@@ -42,13 +60,14 @@ from claude_code_api.runtime.memory import default_ceiling
 from claude_code_api.runtime.orphans import note_clean_end, stop_orphans
 from claude_code_api.runtime.watchdog import Limits
 from claude_code_api.store.database import FILE_NAME, sqlite_engine
+from claude_code_api.store.managed import ManagedStore
 from claude_code_api.store.migrate import prepare
 from claude_code_api.store.sql import SqlStore
 from claude_code_api.store.start import settle
 
 log = structlog.get_logger(__name__)
 
-_SESSIONS = "sessions"
+_SESSIONS, _FILES, _SKILLS = "sessions", "files", "skills"
 _SWEEP_BATCH = 500
 _CHECKS_AT_ONCE = 2
 _EXPOSED = (
@@ -113,6 +132,12 @@ async def _serving(
     janitor = _janitor(settings, manager, launcher)
     keys = Keyring(store)
     sweeping = manager.tasks.spawn(_sweep(root, left, store), "sweep")
+    managed = store.managed()
+    shelf, skills = Shelf(home / _FILES), Shelf(home / _SKILLS)
+    held = await asyncio.to_thread(shelf.held), await asyncio.to_thread(skills.held)
+    tidying = manager.tasks.spawn(_tidy(managed, shelf, skills, *held), "tidy")
+    equipment = Equipment(managed, shelf, skills, names.resolve)
+    working = Sessions(manager, store.sessions(), equipment, ask=_asked_for(settings))
     images = _images(settings)
     checks = ThreadPoolExecutor(_CHECKS_AT_ONCE, thread_name_prefix="checks")
     app.state.context = Context(
@@ -125,6 +150,7 @@ async def _serving(
         side_requests=settings.api.side_requests,
         images=images,
         checks=checks,
+        managed=Managed(store=managed, shelf=shelf, skills=skills, sessions=working),
         strict_params=settings.api.strict_params,
         reasoning_content=settings.api.reasoning_content,
         agent_activity=settings.api.agent_activity,
@@ -135,12 +161,15 @@ async def _serving(
     )
     manager.start()
     janitor.start()
+    await working.start()
     try:
         yield
     finally:
         await janitor.stop()
         sweeping.cancel()
+        tidying.cancel()
         await manager.shutdown()
+        await working.close()
         await launcher.close()
         await keys.close()
         images.close()
@@ -176,7 +205,9 @@ def _http(
         responses=errors.DOCUMENTED,
     )
     dialects = (openai_chat, openai_responses, openai_socket, openai_conversations, anthropic_messages)
-    for room in (*dialects, models, sessions, transcripts, happenings, operations):
+    of_sessions = (routes_sessions, routes_events, routes_resources, routes_threads)  # before our own
+    managed_agents = (routes_agents, routes_environments, routes_files, routes_skills, *of_sessions, unsupported)
+    for room in (*dialects, *managed_agents, models, sessions, approvals, transcripts, happenings, operations):
         app.include_router(room.router)
     errors.install(app)
     app.add_middleware(
@@ -223,6 +254,11 @@ def _model_names(settings: Settings, *, open_ended: bool) -> ModelNames:
     return names
 
 
+def _asked_for(settings: Settings) -> Permissions:
+    """The calls of agents that wait for a person on this server."""
+    return Permissions(tuple((tool, "ask") for tool in settings.agent.ask))
+
+
 def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, spare_model: str) -> ClaudeLauncher:
     claude, pool = settings.claude, settings.pool
     return ClaudeLauncher(
@@ -233,6 +269,7 @@ def _launcher(settings: Settings, cli: Installation, root: Path, guard: Guard, s
         retry_s=claude.upstream_retry_seconds,
         concurrent_starts=claude.max_concurrent_starts,
         spare_model=spare_model,
+        rules=Rules(_asked_for(settings), settings.agent.approval_seconds),
         pool=SpareSettings(
             min_size=pool.min_size,
             max_size=pool.max_size if claude.use_interactive_sessions else 0,
@@ -251,6 +288,20 @@ async def _sweep(root: Path, names: Sequence[str], store: SqlStore) -> None:
                 await asyncio.to_thread(shutil.rmtree, root / name, ignore_errors=True)
     except StoreUnavailable as error:
         log.warning("sweep_ended", reason=error.message, consequence="the next start removes what is left")
+
+
+async def _tidy(
+    managed: ManagedStore, shelf: Shelf, skills: Shelf, files: Sequence[Path], versions: Sequence[Path]
+) -> None:
+    """Of what lay there at the start, remove what nothing is known of, and the files whose time is over."""
+    try:
+        known = await managed.known_files([path.name for path in files])
+        await asyncio.to_thread(shelf.sweep, files, known)
+        known = await managed.known_skill_versions([path.name for path in versions])
+        await asyncio.to_thread(skills.sweep, versions, known)
+        await drop_expired(managed, shelf, time.time())
+    except StoreUnavailable as error:
+        log.warning("tidying_ended", reason=error.message, consequence="the next start removes what is left")
 
 
 def _janitor(settings: Settings, manager: SessionManager, launcher: ClaudeLauncher) -> Janitor:

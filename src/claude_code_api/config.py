@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from claude_code_api.core.toolbox import BUILT_IN, is_tool
 from claude_code_api.errors import ConfigError
 
 PREFIX = "CLAUDE_CODE__"
@@ -183,6 +184,22 @@ class AgentSettings(_Section):
         description="Open the profile agent to the owners of API keys, too: they can then read and change whatever the "
         "server can. Without keys, on your own machine, it is open.",
     )
+    ask: tuple[str, ...] = Field(
+        (),
+        description="Tools whose calls wait for a person's approval, whatever a request says: `Bash`, `Write`, "
+        "`mcp__server` for all of an MCP server, `mcp__server__tool` for one of it.",
+    )
+    approval_seconds: float = Field(
+        3600, gt=0, le=7 * 24 * 3600, description="How long a call waits for approval; then it is denied."
+    )
+
+    @field_validator("ask")
+    @classmethod
+    def _known(cls, tools: tuple[str, ...]) -> tuple[str, ...]:
+        for tool in tools:
+            if not is_tool(tool):
+                raise ValueError(f"{tool!r} is no tool of an agent's: {', '.join(BUILT_IN)}, mcp__server")
+        return tools
 
 
 class MediaSettings(_Section):

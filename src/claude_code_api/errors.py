@@ -145,6 +145,52 @@ class ItemNotFound(GatewayError):
     code = "item_not_found"
 
 
+class NotSupported(UnsupportedParameter):
+    """What the hosted service does, and this server does not."""
+
+    code = "not_supported"
+    details: Mapping[str, Any] | None = {"error_code": "not_supported"}
+
+
+class InvalidMetadata(InvalidRequest):
+    """Metadata with too many keys, or with one, or a value, that is too long."""
+
+    code = "invalid_metadata"
+    details: Mapping[str, Any] | None = {"error_code": "invalid_metadata"}
+
+
+class ResourceNotFound(GatewayError):
+    """No such agent, environment, file or skill of this caller."""
+
+    code = "resource_not_found"
+
+
+class FileExpired(ResourceNotFound):
+    """The file was kept for as long as its upload asked for."""
+
+    code = "file_expired"
+    details: Mapping[str, Any] | None = {"error_code": "file_expired"}
+
+
+class ResourceArchived(InvalidRequest):
+    """What is archived is not changed, and nothing new is made with it."""
+
+    code = "resource_archived"
+
+
+class EnvironmentArchived(ResourceArchived):
+    """The same of an environment."""
+
+    code = "environment_archived"
+    details: Mapping[str, Any] | None = {"error_code": "environment_archived"}
+
+
+class VersionConflict(GatewayError):
+    """The agent was changed since the version that the request goes by."""
+
+    code = "version_conflict"
+
+
 class ConversationExists(GatewayError):
     """The id for a new conversation is taken."""
 

@@ -14,6 +14,7 @@ import pytest
 
 from claude_code_api.claude.launch import INSTANCE_VARIABLE, installation
 from claude_code_api.claude.launcher import ClaudeLauncher
+from claude_code_api.claude.permissions import Rules
 from claude_code_api.claude.warm import SpareSettings
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import (
@@ -75,6 +76,7 @@ async def start(model: Model, tmp_path: Path) -> AsyncIterator[Starter]:
         start_s=30,
         retry_s=1,
         concurrent_starts=2,
+        rules=Rules(),
         pool=SpareSettings(0, 0, 60, 0),
         spare_model="sonnet",
     )

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from claude_code_api.api.fetch import ImageFetcher
+from claude_code_api.api.managed_agents.context import Managed
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.models import ModelNames
 from claude_code_api.core.profiles import ProfilePolicy
@@ -35,6 +36,7 @@ class Context:
     side_requests: tuple[str, ...]
     images: ImageFetcher
     checks: Executor
+    managed: Managed
     strict_params: bool
     reasoning_content: bool
     agent_activity: bool

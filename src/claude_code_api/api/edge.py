@@ -1,8 +1,9 @@
 """What every request passes first: from which pages it may come, how large and of what kind a body may be; its id.
 
 Plain ASGI. A web page must not drive a local server: foreign Origins are refused, WebSockets included, and so is a
-body that a page could send without asking (anything but application/json). Who is asking, and by which Host, is for
-`auth.py`.
+body that a page could send without asking (anything but application/json). Where files are brought, a form is what is
+taken: there the Origin alone, which browsers send with each POST, keeps pages out. Who is asking, and by which Host, is
+for `auth.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9.\-]+)(?::\d+)?")
 _ORIGIN = re.compile(rf"https?://({HOST.pattern})")
 _SLOWEST = 10
 _DEFECT = "A defect of the gateway; its log says more under the X-Request-ID of this answer."
+_FORMS = re.compile(r"/v1/(files|skills|skills/[^/]+/versions)")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._\-]{1,128}")
 
 
@@ -106,10 +108,9 @@ class Edge:
     def _refuse_body(self, scope: Scope, headers: Headers) -> JSONResponse | None:
         has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
         if scope["method"] in {"POST", "PUT", "PATCH"} and has_body:
-            if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-                return _refusal(
-                    415, "unsupported_media_type", "Send the body with Content-Type: application/json.", scope
-                )
+            kind = "multipart/form-data" if _FORMS.fullmatch(scope["path"]) else "application/json"
+            if headers.get("content-type", "").partition(";")[0].strip().lower() != kind:
+                return _refusal(415, "unsupported_media_type", f"Send the body with Content-Type: {kind}.", scope)
             length = headers.get("content-length", "0")
             if length.isdigit() and int(length) > self._max_body:
                 return _refusal(413, "request_too_large", _too_large(self._max_body), scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,9 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
     err.ConversationNotFound: (404, "invalid_request_error"),
     err.ResponseNotFound: (404, "invalid_request_error"),
     err.ItemNotFound: (404, "invalid_request_error"),
+    err.FileExpired: (404, "invalid_request_error"),
+    err.ResourceNotFound: (404, "invalid_request_error"),
+    err.VersionConflict: (409, "invalid_request_error"),
     err.ConversationExists: (409, "invalid_request_error"),
     err.ConversationDeleted: (409, "invalid_request_error"),
     err.ConversationBusy: (429, "rate_limit_error"),
@@ -60,6 +64,7 @@ TABLE: Mapping[type[err.GatewayError], tuple[int, str]] = {
 }
 
 
+_SUFFIX = re.compile(r"\[([gl]te?)?\]$")
 _CODES = {408: "request_timeout", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 """The codes of what the framework refuses before a route is reached."""
 
@@ -226,8 +231,12 @@ def _path(location: tuple[int | str, ...], *, dotted: bool = False) -> str:
     for part in location:
         if isinstance(part, int) and not dotted:
             path += f"[{part}]"
-        elif isinstance(part, int) or (
-            part.isidentifier() and part[:1].islower() and part not in {"str", "list", "int"}
-        ):
+        elif isinstance(part, int) or _is_name(part):
             path += f".{part}" if path else str(part)
     return path
+
+
+def _is_name(part: str) -> bool:
+    """Whether it is a field's name, or a query's (`created_at[gte]`), and not that of a union's member."""
+    name = _SUFFIX.sub("", part)
+    return name.isidentifier() and name[:1].islower() and part not in {"str", "list", "int"}

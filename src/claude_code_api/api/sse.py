@@ -33,7 +33,7 @@ def data(value: Any) -> bytes:
 
 
 class EventStream(Response):
-    """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends a `heartbeat`, a comment.
+    """Streams the byte frames of `frames`. After `heartbeat_s` seconds of silence it sends `heartbeat`.
 
     `on_sent` is called when the client was there to the end; `on_gone` when it leaves, and in any case at the end.
     `frames` is expected to end by itself then. A client that takes nothing for `patience_s` seconds counts as gone; the

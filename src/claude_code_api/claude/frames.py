@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from claude_code_api.claude.activity import Narrator
@@ -19,6 +20,7 @@ from claude_code_api.claude.tools import PREFIX
 from claude_code_api.core.turn import (
     AnswerRestarted,
     AnswerStarted,
+    ServerFailed,
     TextDelta,
     ThinkingDelta,
     ThinkingSigned,
@@ -39,10 +41,11 @@ class TurnReader:
     `turn` is the uuid of our user frame; `retry_ms` is how long the CLI may wait for its own retries before the turn is
     given up. `tools` are the client's, as the CLI names them; `structured`: the answer is JSON that meets a schema.
     A turn that `answered` open calls goes on with what the CLI was doing, and `spent` so far. With a `narrator`, what
-    the agent does with tools of its own is told.
+    the agent does with tools of its own is told; `servers` are its MCP servers, and why one could not be reached.
 
-    `over` once the turn has ended; `compacted` once the CLI has replaced its context by a summary; `dirty` when the
-    CLI's context is no longer what the turn says it is.
+    `started` once the CLI has begun with the message, `over` once the turn has ended; `compacted` once the CLI has
+    replaced its context by a summary; `dirty` when the CLI's context is no longer what the turn says it is. `halted` is
+    set when somebody interrupts it: what it has said then is the answer.
 
     At the token limit the CLI goes on by itself with a message of its own. `continuation` then names that message, to
     be rewound; `truncated` is the completed turn, to be passed on when it is.
@@ -58,9 +61,11 @@ class TurnReader:
         answered: frozenset[str] = frozenset(),
         spent: Usage | None = None,
         narrator: Narrator | None = None,
+        servers: Mapping[str, str] | None = None,
     ) -> None:
         self.turn = turn
         self.over = False
+        self.halted = False
         self.compacted = False
         self.dirty = False
         self.continues = bool(answered)
@@ -71,7 +76,7 @@ class TurnReader:
         self._retry_ms = retry_ms
         self._waited_ms = 0.0
         self._tools = tools
-        self._started = self.continues
+        self.started = self.continues
         self._cut_short = False
         self._stop_reason: str | None = None
         self._stop_sequence: str | None = None
@@ -79,6 +84,7 @@ class TurnReader:
         self._error_kind: str | None = None
         self._gathered = Gathered(structured=structured, answered=answered, narrator=narrator)
         self._structured = structured
+        self._servers = servers or {}
         self._streamed: set[str] = set()
         self._whole = ""
         self._said_something = False
@@ -98,11 +104,9 @@ class TurnReader:
             return ()
         kind = frame.get("type")
         if kind == "command_lifecycle":
-            self._started = self._started or (
-                frame.get("command_uuid") == self.turn and frame.get("state") == "started"
-            )
+            self.started = self.started or (frame.get("command_uuid") == self.turn and frame.get("state") == "started")
             return ()
-        if not self._started or frame.get("parent_tool_use_id") is not None:
+        if not self.started or frame.get("parent_tool_use_id") is not None:
             return ()
         if self._cut_short and kind != "result":
             return ()
@@ -268,9 +272,16 @@ class TurnReader:
     def _init(self, frame: Frame) -> Iterable[TurnEvent]:
         """The CLI says what it offers: a schema that it cannot compile it drops without a word."""
         if not self._structured or STRUCTURED_OUTPUT in frame.get("tools", (STRUCTURED_OUTPUT,)):
-            return ()
+            return self._unreached(frame)
         self.over = self.dirty = True
         return (TurnFailed(SchemaNotTaken("Claude Code does not take the JSON schema of the answer: simplify it.")),)
+
+    def _unreached(self, frame: Frame) -> Iterable[TurnEvent]:
+        """The MCP servers of the agent whose tools are not there."""
+        states = {server["name"]: server["status"] for server in frame.get("mcp_servers") or ()}
+        for name, why in self._servers.items():
+            if (state := states.get(name)) != "connected":
+                yield ServerFailed(name, why or f"It is not connected ({state or 'unknown'}).")
 
     def _retry(self, frame: Frame) -> Iterable[TurnEvent]:
         delay_ms = float(frame.get("retry_delay_ms") or 0)
@@ -283,6 +294,8 @@ class TurnReader:
 
     def _result(self, frame: Frame) -> Iterable[TurnEvent]:
         self.over = True
+        if self.halted and str(frame.get("terminal_reason")).startswith("aborted"):
+            return (self._interrupted(),)
         if frame.get("is_error") and not self._cut_short:
             return (TurnFailed(failure_of_result(frame, self._error_kind)),)
         self.spent = usage_of(frame.get("usage") or {})
@@ -297,6 +310,13 @@ class TurnReader:
             self.truncated = completed
             return ()
         return (completed,)
+
+    def _interrupted(self) -> TurnCompleted:
+        """What was said before somebody halted the turn; of an answer that has a schema, nothing."""
+        self._gathered.json = ""
+        completed = self._completed("interrupted")
+        answered = any(message.role == "assistant" for message in completed.messages)
+        return completed if answered else replace(completed, leaf=None, messages=())
 
     def _completed(self, stop_reason: str, *, open_calls: frozenset[str] = frozenset()) -> TurnCompleted:
         gathered = self._gathered

@@ -1,12 +1,14 @@
 """How a Claude Code child is started: its argv, its environment, its directories. Pure but for finding the binary.
 
 Text that came over the network never becomes an argument or an environment variable: a system prompt travels in the
-`initialize` frame, a model name has been checked by `core/models.py`, ids are UUIDs that we made.
+`initialize` frame, a model name has been checked by `core/models.py`, a tool's by `core/toolbox.py`, ids are UUIDs that
+we made.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from claude_code_api.claude.tools import SERVER
 from claude_code_api.core.profiles import AGENT
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.errors import ConfigError
 from claude_code_api.runtime.ports import Profile
 
@@ -94,7 +97,12 @@ _FIXED = {
 }
 
 
+KIT = "skills"
+"""What the CLI calls the plugin that an agent's skills come in: it knows them as `skills:NAME`."""
+
 _AGENT = {
+    # How long the first turn waits for an MCP server, in milliseconds.
+    "MCP_TIMEOUT": "10000",
     # Nothing of this machine's instructions: what an agent is told comes from its client.
     "CLAUDE_CODE_DISABLE_CLAUDE_MDS": "1",
     # A turn ends when all of its work has: what goes on behind it would answer nobody, in turns that nobody asked for.
@@ -117,16 +125,15 @@ _BY_DESCRIPTOR = {
 """Credentials that a child also reads from a pipe: in its environment, every command of an agent would inherit them."""
 
 
-_SETTINGS = '{"cleanupPeriodDays":36500}'
+_SETTINGS = {"cleanupPeriodDays": 36500}
 """The CLI deletes transcripts after 30 days by itself; here `[store] retain_days` says how long they are kept."""
 
 
-_AGENT_TOOLS = (
-    "--tools=default",
-    f"--disallowedTools={','.join(_NOT_FOR_AGENTS)}",
-    "--permission-mode=bypassPermissions",
-)
-"""An agent's own tools; nobody is asked before one is used."""
+_AGENT_SETTINGS = {
+    # A skill tells what to do; it does nothing by itself, before anybody could be asked.
+    "disableSkillShellExecution": True,
+    "disableAllHooks": True,  # but for the server's own
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,10 @@ class Workplace:
         return self.root / "tmp"
 
     @property
+    def kit(self) -> Path:
+        return self.root / "kit"
+
+    @property
     def slug(self) -> str:
         """The name that the CLI gives to what belongs to `work`."""
         return re.sub(r"[^a-zA-Z0-9]", "-", str(self.work))
@@ -183,8 +194,13 @@ class Installation:
     simple: bool
     root: bool = False
 
-    def argv(self, profile: Profile, *, session: str, resume_at: str | None) -> list[str]:
-        """The command line of a child: a fresh `session`, or one that goes on after its transcript's `resume_at`."""
+    def argv(self, profile: Profile, *, session: str, resume_at: str | None, kit: Path | None = None) -> list[str]:
+        """The command line of a child: a fresh `session`, or one that goes on after its transcript's `resume_at`.
+
+        The skills of its toolbox, if there are some, lie in `kit`.
+        """
+        is_agent = profile.name == AGENT
+        settings = _SETTINGS | _AGENT_SETTINGS if is_agent else _SETTINGS
         argv = [
             self.command,
             "--print",
@@ -194,11 +210,11 @@ class Installation:
             "--include-partial-messages",
             "--strict-mcp-config",
             "--setting-sources=",
-            *(_AGENT_TOOLS if profile.name == AGENT else ("--tools=",)),
+            *(_agent_tools(profile.toolbox or Toolbox(), kit) if is_agent else ("--tools=",)),
             f"--allowedTools=mcp__{SERVER}",
             "--system-prompt-snapshot=off",
             "--session-mirror",
-            f"--settings={_SETTINGS}",
+            f"--settings={json.dumps(settings, separators=(',', ':'))}",
             f"--model={profile.model}",
         ]
         if resume_at is None:
@@ -223,6 +239,19 @@ class Installation:
         if profile.name != AGENT:
             return {}
         return {by: self.environment[name] for name, by in _BY_DESCRIPTOR.items() if name in self.environment}
+
+
+def _agent_tools(toolbox: Toolbox, kit: Path | None) -> list[str]:
+    """An agent's own tools. The CLI asks nobody before one is used: the gateway does, where it has to be."""
+    tools = toolbox.tools
+    if tools is not None and toolbox.skills:
+        tools = (*tools, "Skill")
+    return [
+        f"--tools={'default' if tools is None else ','.join(tools)}",
+        f"--disallowedTools={','.join(_NOT_FOR_AGENTS)}",
+        "--permission-mode=bypassPermissions",
+        *([f"--plugin-dir-no-mcp={kit}"] if toolbox.skills else ()),
+    ]
 
 
 def installation(

@@ -13,7 +13,9 @@ from pathlib import Path
 import structlog
 
 from claude_code_api.claude import transcript
+from claude_code_api.claude.equipment import equip
 from claude_code_api.claude.launch import Installation, Workplace
+from claude_code_api.claude.permissions import Rules
 from claude_code_api.claude.process import Basis, ClaudeProcess
 from claude_code_api.claude.tools import stubs, tools_for
 from claude_code_api.claude.warm import SpareSettings, WarmPool
@@ -28,7 +30,8 @@ log = structlog.get_logger(__name__)
 class ClaudeLauncher:
     """The runtime's AgentLauncher for the real CLI.
 
-    `root` holds a folder a conversation. `start_s` bounds a start, `retry_s` the CLI's own retries in a turn.
+    `root` holds a folder a conversation. `start_s` bounds a start, `retry_s` the CLI's own retries in a turn. `rules`
+    are for the calls of agents.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class ClaudeLauncher:
         start_s: float,
         retry_s: float,
         concurrent_starts: int,
+        rules: Rules,
         pool: SpareSettings,
         spare_model: str,
     ) -> None:
@@ -48,6 +52,7 @@ class ClaudeLauncher:
         self._guard = guard
         self._start_s = start_s
         self._retry_s = retry_s
+        self._rules = rules
         self._starts = asyncio.Semaphore(concurrent_starts)
         self._starting = 0
         self._spare_profile = Profile(spare_model)
@@ -148,6 +153,8 @@ class ClaudeLauncher:
         return process
 
     async def _ready(self, place: Workplace, launch: Launch, basis: Basis) -> ClaudeProcess:
+        if launch.profile.toolbox is not None:
+            await asyncio.to_thread(equip, place, launch.profile.toolbox)
         process = await self._spawn(place, launch.profile, basis)
         await self._initialize(process, launch)
         return process
@@ -163,13 +170,14 @@ class ClaudeLauncher:
 
     async def _spawn(self, place: Workplace, profile: Profile, basis: Basis) -> ClaudeProcess:
         return await ClaudeProcess.spawn(
-            self._installation.argv(profile, session=basis.session, resume_at=basis.leaf),
+            self._installation.argv(profile, session=basis.session, resume_at=basis.leaf, kit=place.kit),
             basis,
             env=self._installation.env(profile, place),
             secrets=self._installation.secrets(profile),
             place=place,
             guard=self._guard,
             retry_s=self._retry_s,
+            rules=self._rules,
         )
 
     def forget(self, place: str) -> None:

@@ -1,4 +1,4 @@
-"""One Claude Code child: spawn, write, read, stop, reap. Its actor is its only owner.
+"""One Claude Code child as an agent: what is said to it, and what its frames mean. Its actor is its only owner.
 
 Speaks the CLI's stream-json protocol. A small control client of our own instead of the SDK's: it starts in no time,
 and sends what the SDK's client does not (`client_composed`, `rewind_conversation`).
@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,28 +18,25 @@ import structlog
 
 from claude_code_api.claude import transcript
 from claude_code_api.claude.activity import Narrator
-from claude_code_api.claude.allowance import Allowance
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
 from claude_code_api.claude.frames import TurnReader
 from claude_code_api.claude.knobs import UNTHOUGHT, UNTURNED, WRITES_NOTHING, knobs, thoughts, token_limit
-from claude_code_api.claude.launch import PLACE_VARIABLE, Workplace
+from claude_code_api.claude.launch import Workplace
+from claude_code_api.claude.life import LINE_LIMIT, Life
+from claude_code_api.claude.permissions import Gate, Rules
 from claude_code_api.claude.rewind import Rewinder
 from claude_code_api.claude.tools import SERVER, ClientTools, declined, results_of, tools_for
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnCompleted, TurnEvent, TurnFailed, Usage
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut, UpstreamError
 from claude_code_api.runtime.guard import Guard
-from claude_code_api.runtime.orphans import kill_marked
 from claude_code_api.runtime.ports import Emit, Entry, Origin, Profile
 from claude_code_api.runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
-LINE_LIMIT = 64 * 2**20
-"""Bytes; a longer frame ends the process with a clear error."""
-
-_FLUSH_S, _TERM_S, _UNDO_S, _PIPES_S = 5.0, 2.0, 5.0, 1.0
+_UNDO_S = _HALT_S = 5.0
 _COUNT_S = 30.0
 
 
@@ -65,36 +59,34 @@ class ClaudeProcess:
     """A live child. Made by `spawn`; ready after `initialize`."""
 
     def __init__(
-        self, process: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float, narrator: Narrator
+        self, child: Child, basis: Basis, *, place: str, guard: Guard, retry_s: float, narrator: Narrator, rules: Rules
     ) -> None:
         self.place = place
         self.origin = basis.origin
-        self.alive = True
         self.cli_session_id = basis.session
-        self._process = process
-        self._guard = guard
         self._retry_ms = retry_s * 1000
         self._cost_before = self._cost = basis.cost
         self._entries = list(basis.entries)
         self._kept = len(self._entries)
         self._tools = ClientTools()
         self._knobs, self._thoughts = UNTURNED, UNTHOUGHT
-        self._allowance = Allowance()
         self._held_until_listed: Callable[[], None] | None = None
         self._structured = False
         self._is_agent = False
+        self._is_unfit = False
         self._narrator = narrator
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
-        self._control = Control(self._write, self._request_refused)
-        self._rewinder = Rewinder(self._control)
-        self._stderr: deque[str] = deque(maxlen=20)
-        self._loop = asyncio.get_running_loop()
-        self.last_frame_at = self._loop.time()
-        self._tasks = Tasks()
+        self._servers: dict[str, str] = {}
+        self._turn_moved = asyncio.Event()
         self._truncated = asyncio.Event()
-        self._gone: asyncio.Future[str] = self._loop.create_future()
-        self._tasks.spawn(self._live(), f"claude-{process.pid}", detached=True)
+        self._tasks = Tasks()
+        self._life = Life(
+            child, guard, self._tasks, place=place, heard=self._heard, broken=self._give_up, over=self._over
+        )
+        self._control = Control(self._life.write, self._request_refused)
+        self._gate = Gate(rules, narrator, respond=self._control.respond, emit=self._tell)
+        self._rewinder = Rewinder(self._control)
 
     @classmethod
     async def spawn(
@@ -107,24 +99,36 @@ class ClaudeProcess:
         place: Workplace,
         guard: Guard,
         retry_s: float,
+        rules: Rules,
     ) -> ClaudeProcess:
         """Start a child in a process group of its own. Raises StartFailed."""
         creating = Tasks().spawn(_create(argv, env, secrets, str(place.work)), "spawn")
         try:
-            process = await asyncio.shield(creating)
+            child = await asyncio.shield(creating)
         except asyncio.CancelledError:
             with contextlib.suppress(StartFailed):
                 orphan = await creating
                 orphan.kill()
                 await orphan.wait()
             raise
-        guard.add(process.pid)
-        return cls(process, basis, place=place.root.name, guard=guard, retry_s=retry_s, narrator=Narrator(place))
+        guard.add(child.pid)
+        narrator = Narrator(place)
+        return cls(child, basis, place=place.root.name, guard=guard, retry_s=retry_s, narrator=narrator, rules=rules)
 
     @property
     def pid(self) -> int:
         """The process id, and its group's."""
-        return self._process.pid
+        return self._life.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another turn."""
+        return self._life.alive and not self._is_unfit
+
+    @property
+    def last_frame_at(self) -> float:
+        """When it last said anything, on the event loop's clock."""
+        return self._life.last_heard_at
 
     @property
     def cost_usd(self) -> float:
@@ -147,7 +151,7 @@ class ClaudeProcess:
         """
         self._tools.offered = tuple(tools)
         self._structured = profile.schema is not None
-        self._is_agent = profile.name == AGENT
+        self._is_agent = self._life.leaves_marked = profile.name == AGENT
         first: Frame = {"subtype": "initialize"}
         if tools:  # without a server there is no handshake with it, which takes longer than the rest of this one
             first["sdkMcpServers"] = [SERVER]
@@ -163,10 +167,15 @@ class ClaudeProcess:
             settings["env"] = WRITES_NOTHING
         if settings:
             requests.append({"subtype": "apply_flag_settings", "settings": settings})
+        servers = profile.toolbox.servers if profile.toolbox is not None else ()
+        if servers:
+            self._tools.beside = {server.name: {"type": "http", "url": server.url} for server in servers}
+            requests.append(self._tools.servers())
         try:
-            await asyncio.gather(*(self._control.ask(request, timeout_s) for request in requests))
+            *_, last = await asyncio.gather(*(self._control.ask(request, timeout_s) for request in requests))
+            self._servers = {server.name: str(last["errors"].get(server.name, "")) for server in servers}
         except ProcessDied as error:
-            detail = " ".join(self._stderr)[-500:] or error.message
+            detail = self._life.complaints or error.message
             raise StartFailed(f"Claude Code did not become ready: {detail}", retry_after=5) from error
         except TimeoutError as error:
             raise StartTimedOut(
@@ -202,10 +211,11 @@ class ClaudeProcess:
             answered=frozenset(answered),
             spent=parked.spent if parked is not None and answered else None,
             narrator=self._narrator if self._is_agent else None,
+            servers=self._servers,
         )
         self._kept = len(self._entries)
         self._emit = emit
-        self.last_frame_at = self._loop.time()
+        self._life.last_heard_at = asyncio.get_running_loop().time()
         if options.counts:
             self._tasks.spawn(self._count(emit), f"count-{turn}")
             return
@@ -235,6 +245,7 @@ class ClaudeProcess:
         A context that was compacted during the turn cannot be had back here, only from the transcript: False.
         """
         self._emit = None
+        self._gate.release()
         await self._rewinder.halt()
         if self._reader is None or self._reader.turn != turn or self._held_until_listed is not None:
             self._held_until_listed = None
@@ -246,11 +257,32 @@ class ClaudeProcess:
 
     def decide(self, call: str, *, allowed: bool, message: str | None) -> bool:
         """Settle a call that waits for approval; False when none of that id does."""
-        return False
+        return self._gate.decide(call, allowed=allowed, message=message)
 
     async def halt(self, turn: str) -> bool:
-        """End the turn where it stands, and keep what was said; False when it is to be undone instead."""
-        return False
+        """End the turn where it stands, and keep what was said; False when it is to be undone instead.
+
+        A message that the CLI has not begun with would only wait for its end.
+        """
+        reader = self._reader
+        if reader is None or reader.turn != turn or self._emit is None:
+            return False
+        reader.halted = True
+        self._gate.release()
+        try:
+            async with asyncio.timeout(_HALT_S):
+                await self._moved_until(lambda: reader.started or reader.over)
+                if not reader.over:
+                    await self._control.ask({"subtype": "interrupt"}, _HALT_S)
+                    await self._moved_until(lambda: reader.over)
+        except (ProcessDied, TimeoutError):
+            return False
+        return not reader.dirty
+
+    async def _moved_until(self, reached: Callable[[], bool]) -> None:
+        while not reached():
+            self._turn_moved.clear()
+            await self._turn_moved.wait()
 
     async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
         """Take back completed turns that were sent to this process, the newest first; `taken_back` is told of each.
@@ -273,45 +305,29 @@ class ClaudeProcess:
 
         With calls open, SIGKILL at once: asked to end, the CLI answers them itself and asks the model once more.
         """
-        if self._gone.done():
-            return
         if self._tools.open:
-            self._signal(signal.SIGKILL)
-            await asyncio.shield(self._gone)
-            return
-        self._process.stdin.close()
-        if flush and await self._gone_within(_FLUSH_S):
-            return
-        self._signal(signal.SIGTERM)
-        if await self._gone_within(_TERM_S):
-            return
-        self._signal(signal.SIGKILL)
-        await asyncio.shield(self._gone)
+            self._life.kill()
+            await self._life.gone()
+        else:
+            await self._life.stop(flush=flush)
 
     async def exited(self) -> str:
         """Wait until it is reaped; return the end of its stderr."""
-        return await asyncio.shield(self._gone)
+        return await self._life.gone()
 
     # Inside
 
-    async def _gone_within(self, seconds: float) -> bool:
-        done, _ = await asyncio.wait({self._gone}, timeout=seconds)
-        return bool(done)
+    def _over(self) -> None:
+        self._control.end()
+        self._gate.release()
 
-    def _signal(self, number: signal.Signals) -> None:
-        if self._gone.done():
-            return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
-
-    def _write(self, frame: Frame) -> None:
-        stdin = self._process.stdin
-        if not stdin.is_closing():
-            stdin.write(json.dumps(frame, separators=(",", ":")).encode() + b"\n")
+    def _tell(self, event: TurnEvent) -> None:
+        if self._emit is not None:
+            self._emit(event)
 
     def _say(self, turn: str, content: tuple[Block, ...]) -> None:
         text_only = len(content) == 1 and content[0]["type"] == "text"
-        self._write(
+        self._life.write(
             {
                 "type": "user",
                 "uuid": turn,
@@ -340,51 +356,20 @@ class ClaudeProcess:
         if (thought := thoughts(options)) != self._thoughts:
             self._thoughts = thought
             self._control.tell(thought)
-        if self._is_agent and (request := self._allowance.renew(options.max_tool_calls)) is not None:
+        if self._is_agent and (request := self._gate.renew(options)) is not None:
             self._control.tell(request)
 
-    async def _live(self) -> None:
-        """Read until the child is gone, and take the rest of its group with it."""
-        reading = self._tasks.spawn(self._read_stdout(), f"claude-stdout-{self.pid}", detached=True)
-        errors = self._tasks.spawn(self._read_stderr(), f"claude-stderr-{self.pid}", detached=True)
-        await self._process.wait()
-        self.alive = False
-        # A grandchild may hold the pipes: what the child itself said has arrived by then.
-        await asyncio.wait({reading, errors}, timeout=_PIPES_S)
-        self._signal(signal.SIGKILL)
-        if self._is_agent:
-            await asyncio.to_thread(kill_marked, PLACE_VARIABLE, self.place)
-        await asyncio.wait({reading, errors}, timeout=_PIPES_S)
-        reading.cancel()
-        errors.cancel()
-        self._guard.remove(self.pid)
-        self._gone.set_result("\n".join(self._stderr))
-        self._control.end()
-
-    async def _read_stdout(self) -> None:
-        while True:
-            try:
-                line = await self._process.stdout.readline()
-            except ValueError:
-                self._give_up(f"Claude Code sent a frame of more than {LINE_LIMIT >> 20} MiB.")
-                return
-            if not line:
-                return
-            self.last_frame_at = self._loop.time()
-            try:
-                events = self._take(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                log.warning("unreadable_frame", pid=self.pid, bytes=len(line), error=type(error).__name__)
-                self._give_up("Claude Code sent a frame that cannot be read.")
-                return
-            for event in events:
-                if self._emit is not None:
-                    self._emit(event)
-
-    async def _read_stderr(self) -> None:
-        with contextlib.suppress(ValueError):
-            async for line in self._process.stderr:
-                self._stderr.append(line.decode(errors="replace").strip()[:500])
+    def _heard(self, line: bytes) -> bool:
+        """Take a line; False when no more is to be read."""
+        try:
+            events = list(self._take(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            log.warning("unreadable_frame", pid=self.pid, bytes=len(line), error=type(error).__name__)
+            self._give_up("Claude Code sent a frame that cannot be read.")
+            return False
+        for event in events:
+            self._tell(event)
+        return True
 
     def _take(self, frame: Frame) -> Iterable[TurnEvent]:
         kind = frame.get("type")
@@ -392,42 +377,43 @@ class ClaudeProcess:
             self._control.take(frame["response"])
         elif kind == "control_request":
             return self._asked(frame)
+        elif kind == "control_cancel_request":
+            return self._gate.withdrawn(frame["request_id"])
         elif kind == "transcript_mirror":
             self._entries += transcript.mirrored(frame, self.cli_session_id)
         else:
             if kind == "result":
                 self._cost = max(self._cost, float(frame.get("total_cost_usd") or 0.0))
             if (reader := self._reader) is not None:
-                events = reader.feed(frame)
+                events = list(self._gate.behind(reader.feed(frame)))
+                self._turn_moved.set()
                 if (target := reader.continuation) is not None:
                     reader.continuation = None
                     self._truncated.clear()
                     self._tasks.spawn(self._drop_continuation(reader, target), f"truncate-{reader.turn}")
                 if reader.truncated is not None:
                     self._truncated.set()
-                if reader.dirty:
-                    self.alive = False
+                self._is_unfit = self._is_unfit or reader.dirty
                 return events
         return ()
 
     async def _drop_continuation(self, reader: TurnReader, target: str) -> None:
         """The answer reached its token limit: end the turn there, without the words the CLI would put in to go on."""
         clean = await self._rewinder.one(target)
-        self.alive = clean
+        self._is_unfit = self._is_unfit or not clean
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_UNDO_S):
                 await self._truncated.wait()
         if self._emit is not None and self._reader is reader and reader.truncated is not None:
             self._emit(reader.truncated)
         if not clean or reader.truncated is None:
-            self._signal(signal.SIGKILL)
+            self._life.kill()
 
     def _asked(self, frame: Frame) -> Iterable[TurnEvent]:
         """The CLI asks for a tool, or for leave; what is not offered it gets told so, or it would wait for ever."""
         request, identity = frame["request"], frame["request_id"]
         if request.get("subtype") == "hook_callback":
-            self._control.respond(identity, self._allowance.answer())
-            return ()
+            return self._gate.asked(identity, request["input"])
         if request.get("subtype") != "mcp_message" or request.get("server_name") != SERVER:
             self._control.refuse(identity, f"{request.get('subtype')} is not available here")
             return ()
@@ -449,9 +435,8 @@ class ClaudeProcess:
 
     def _give_up(self, why: str) -> None:
         """What the process says can no longer be followed."""
-        if self._emit is not None:
-            self._emit(TurnFailed(ProcessDied(why, retry_after=1)))
-        self._signal(signal.SIGKILL)
+        self._tell(TurnFailed(ProcessDied(why, retry_after=1)))
+        self._life.kill()
 
 
 async def _create(argv: list[str], env: dict[str, str], secrets: dict[str, str], cwd: str) -> Child:

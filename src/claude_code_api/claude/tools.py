@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from claude_code_api.core.toolbox import CLIENT_SERVER
 from claude_code_api.core.turn import Block, Message, Options, Tool
 
-SERVER = "client"
+SERVER = CLIENT_SERVER
 PREFIX = f"mcp__{SERVER}__"
 """What the CLI puts before the name of a tool; no client ever sees it."""
 
@@ -20,20 +21,24 @@ _RESULT_LIMIT = 500_000
 
 Rpc = dict[str, Any]
 
-_APPEARED: Rpc = {"subtype": "mcp_set_servers", "servers": {SERVER: {"type": "sdk", "name": SERVER}}}
+_OURS: Rpc = {SERVER: {"type": "sdk", "name": SERVER}}
 _LIST_CHANGED: Rpc = {
     "subtype": "mcp_message",
     "server_name": SERVER,
     "message": {"jsonrpc": "2.0", "method": "notifications/tools/list_changed"},
 }
-"""After either of these control requests the CLI asks for the tools."""
+"""After this control request, and when the server appears, the CLI asks for the tools."""
 
 
 class ClientTools:
-    """The tools that the CLI knows of, and its open calls. Others can be added to `offered`, and none be taken away."""
+    """The tools that the CLI knows of, and its open calls. Others can be added to `offered`, and none be taken away.
+
+    `beside` are the MCP servers that an agent has beside this one, as the CLI is told of them.
+    """
 
     def __init__(self) -> None:
         self.offered: tuple[Tool, ...] = ()
+        self.beside: dict[str, Rpc] = {}
         self._open: dict[str, tuple[str, Any]] = {}
 
     @property
@@ -56,7 +61,11 @@ class ClientTools:
         before, self.offered = self.offered, tools
         if len(before) == len(tools):
             return None
-        return _LIST_CHANGED if before else _APPEARED
+        return _LIST_CHANGED if before else self.servers()
+
+    def servers(self) -> Rpc:
+        """The control request that tells the CLI of all servers: those that it leaves out would go."""
+        return {"subtype": "mcp_set_servers", "servers": {**self.beside, **(_OURS if self.offered else {})}}
 
     def take(self, request_id: str, message: Rpc) -> tuple[Rpc | None, str | None]:
         """Take a JSON-RPC message. Returns the answer, None for a call that waits now, and that call's id."""

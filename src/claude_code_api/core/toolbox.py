@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from claude_code_api.errors import InvalidRequest
+
+BUILT_IN = (
+    *("Agent", "Bash", "Edit", "Glob", "Grep", "NotebookEdit"),
+    *("Read", "Skill", "WebFetch", "WebSearch", "Write"),
+)
+"""The tools that an agent can be given, as the CLI names them."""
+
+CLIENT_SERVER = "client"
+"""The name by which the CLI knows the tools of the client: no MCP server of an agent's has it."""
 
 Decision: TypeAlias = Literal["allow", "ask", "deny"]
 """What becomes of a call: it goes ahead, it waits for a person, it is refused."""
 
 _SERVER = "mcp__"
+_SEVERITY: tuple[Decision, ...] = ("allow", "ask", "deny")
+_NAME = re.compile(r"[a-zA-Z0-9-]+(?:_[a-zA-Z0-9-]+)*")
+_LONGEST_NAME, _LONGEST_PATH = 64, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,18 @@ class Permissions:
         known = dict(self.rules)
         server = _SERVER + tool.removeprefix(_SERVER).partition("__")[0] if tool.startswith(_SERVER) else None
         return known.get(tool) or known.get(server or "") or self.default
+
+
+def is_tool(name: str) -> bool:
+    """Whether a rule can be for this name: a built-in tool, an MCP server, or a tool of one."""
+    server, _, tool = name.removeprefix(_SERVER).partition("__")
+    is_served = name.startswith(_SERVER) and bool(_NAME.fullmatch(server)) and server != CLIENT_SERVER
+    return name in BUILT_IN or (is_served and (bool(tool) or not name.endswith("_")))
+
+
+def stricter(one: Decision, other: Decision) -> Decision:
+    """The stricter of two decisions."""
+    return max(one, other, key=_SEVERITY.index)
 
 
 EVERYTHING = Permissions()
@@ -66,10 +94,58 @@ class PlacedFile:
 class Toolbox:
     """What an agent is equipped with: its built-in tools as the CLI names them (None: all), MCP servers, skills, files.
 
-    A process fits a turn only with the same toolbox.
+    A process fits a turn only with the same toolbox. Raises InvalidRequest for what cannot be carried out.
     """
 
     tools: tuple[str, ...] | None = None
     servers: tuple[McpServer, ...] = ()
     skills: tuple[Skill, ...] = ()
     files: tuple[PlacedFile, ...] = ()
+
+    def __post_init__(self) -> None:
+        for tool in self.tools or ():
+            if tool not in BUILT_IN:
+                raise InvalidRequest(f"There is no tool {tool!r}; there are {', '.join(BUILT_IN)}.", param="tools")
+        for server in self.servers:
+            _check_name("server", server.name, taken=[other.name for other in self.servers])
+            _check_url(server)
+        for skill in self.skills:
+            _check_name("skill", skill.name, taken=[other.name for other in self.skills])
+        for file in self.files:
+            _check_path(file.path, taken=[other.path for other in self.files])
+
+
+def _check_name(kind: str, name: str, *, taken: list[str]) -> None:
+    param = f"{kind}s"
+    if len(name) > _LONGEST_NAME or not _NAME.fullmatch(name) or name == CLIENT_SERVER:
+        raise InvalidRequest(
+            f"The {kind} cannot be named {name!r}: a name has at most {_LONGEST_NAME} letters, digits, hyphens and "
+            f"single underscores between them, and {CLIENT_SERVER!r} is taken.",
+            param=param,
+        )
+    if taken.count(name) > 1:
+        raise InvalidRequest(f"Two {kind}s have the name {name!r}.", param=param)
+
+
+def _check_url(server: McpServer) -> None:
+    try:
+        parts = urlsplit(server.url)
+        is_sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_sound = False
+    if not is_sound or not server.url.isprintable():
+        raise InvalidRequest(
+            f"The MCP server {server.name!r} needs a URL that begins with http:// or https://.", param="servers"
+        )
+
+
+def _check_path(path: str, *, taken: list[str]) -> None:
+    parts = path.split("/")
+    if len(path) > _LONGEST_PATH or not path.isprintable() or any(part in ("", ".", "..") for part in parts):
+        raise InvalidRequest(
+            f"A file cannot be placed at {path!r}: give a path within the workspace, relative to it, such as "
+            "data/table.csv.",
+            param="files",
+        )
+    if taken.count(path) > 1:
+        raise InvalidRequest(f"Two files are placed at {path!r}.", param="files")

@@ -71,9 +71,10 @@ class Options:
     """What a turn can change on a live process.
 
     `thinking` False turns thinking off; `effort` None leaves it to the model's default. `thinking_budget` bounds the
-    tokens of thinking on models that can be bounded; `thinking_display` says how much of it is told. `max_tokens` bounds what the
-    model says, thinking included; `stop` ends the answer before the first of these texts. `max_tool_calls` are the most
-    calls that an agent may make of its own tools in this turn, those of its sub-agents included.
+    tokens of thinking on models that can be bounded; `thinking_display` says how much of it is told. `max_tokens`
+    bounds what the model says, thinking included; `stop` ends the answer before the first of these texts.
+    `max_tool_calls` are the most calls that an agent may make of its own tools in this turn, those of its sub-agents
+    included.
 
     `compacts` False: what does not fit the model's context is an error, and not replaced by a summary. `counts`:
     nothing is said to the model, and the turn ends with the tokens of its history as what it would have read.

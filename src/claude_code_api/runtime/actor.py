@@ -210,7 +210,7 @@ class Actor:
         return True
 
     def halt(self, turn_id: str) -> bool:
-        """End a turn where it stands, and keep what was said: it completes, one that waits when its time comes.
+        """End a turn where it stands, and keep what was said: it completes. One that waits does as soon as it begins.
 
         False when it is over, or its answer is complete.
         """

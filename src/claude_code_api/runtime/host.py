@@ -16,7 +16,7 @@ from claude_code_api.runtime.storage import Store
 from claude_code_api.runtime.stored import NewResponse
 from claude_code_api.runtime.stream import TurnStream
 from claude_code_api.runtime.tasks import Tasks
-from claude_code_api.runtime.watchdog import Limits
+from claude_code_api.runtime.watchdog import Limits, Pause
 
 if TYPE_CHECKING:
     from claude_code_api.runtime.actor import Actor
@@ -64,7 +64,9 @@ class RequestMark:
 class Turn:
     """One turn on its way through an actor. Times are the event loop's, `created_at` is in Unix seconds.
 
-    `halted`: somebody wants it to end where it stands. `response` is there when the answer can be asked for by its id. What the turn `needs` is settled when it is sent.
+    `response` is there when the answer can be asked for by its id. What the turn `needs` is settled when it is sent.
+    `is_given`: its process has it. `halted`: somebody wants it to end where it stands. `pause` is the time for which it
+    waits for people.
     """
 
     input: TurnInput
@@ -78,7 +80,9 @@ class Turn:
     needs: Needs | None = None
     sent_at: float | None = None
     answering: bool = False
+    is_given: bool = False
     halted: bool = False
+    pause: Pause = field(default_factory=Pause)
     first_token_at: float | None = None
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from claude_code_api.core.conversation import as_answered, as_seen, open_calls, same_history
 from claude_code_api.core.profiles import AGENT
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.errors import InvalidRequest
 from claude_code_api.runtime.ports import Profile
@@ -22,11 +23,12 @@ class Needs:
     what is `unsaid`, messages that nobody has answered, which go along with the turn's own. `is_bound`: the record's
     binding leads to that context. `replaces`: it is not what the record holds, or holds other instructions.
     `developer` are all instructions of the dialogue, `added` those that come with the turn; the profile has them behind
-    `system`.
+    `system`. `toolbox` is the conversation's, also while it does not work as an agent.
     """
 
     profile: Profile
     system: str
+    toolbox: Toolbox | None
     developer: tuple[str, ...]
     added: tuple[str, ...]
     history: list[Message]
@@ -63,11 +65,19 @@ def needs(record: Record, asked: TurnInput) -> Needs:
         developer = asked.developer
     system = record.system if asked.system is None else asked.system
     schema = None if asked.schema is None else json.dumps(asked.schema, separators=(",", ":"))
+    toolbox = record.toolbox if asked.toolbox is None else asked.toolbox
     context = history if asked.options.counts else as_answered(history)
     known = len(record.developer)
     return Needs(
-        profile=Profile(asked.model, "\n\n".join(filter(None, (system, *developer))), asked.profile, schema),
+        profile=Profile(
+            asked.model,
+            "\n\n".join(filter(None, (system, *developer))),
+            asked.profile,
+            schema,
+            toolbox if asked.profile == AGENT else None,
+        ),
         system=system,
+        toolbox=toolbox,
         developer=developer,
         added=developer[known:],
         history=history,

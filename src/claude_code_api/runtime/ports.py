@@ -26,7 +26,7 @@ class Profile:
     """What only a launch can set. Turns with equal profiles can share a process.
 
     `name` is the kind of session, chat or agent; `schema` is the JSON schema of its answers, as JSON text. `toolbox` is
-    what an agent is equipped with, None for a chat.
+    what an agent is equipped with, None for a chat and for all of its built-in tools and nothing else.
     """
 
     model: str

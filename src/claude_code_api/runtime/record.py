@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from claude_code_api.core.conversation import lineage
 from claude_code_api.core.identity import Address
 from claude_code_api.core.profiles import CHAT, DEFAULT
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Message, TurnCompleted, Usage
 from claude_code_api.runtime.host import Turn
 from claude_code_api.runtime.ports import Agent, Binding
@@ -34,7 +35,7 @@ class Record:
     `system` is the prompt without `developer`, the instructions of its dialogue. `head` is the turn that it goes on
     from. `is_stored`: the store keeps it; `is_placed`: the store knows its place. `is_copy`: its history was copied,
     and no turn has gone on from it yet. `is_found`: by the history that it holds. `lineage` is known from its first
-    turn in this server on, until it goes back.
+    turn in this server on, until it goes back. `toolbox` is its agent's, None when it has none of its own.
     """
 
     tenant: str
@@ -61,6 +62,7 @@ class Record:
     lineage: str | None = None
     is_found: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    toolbox: Toolbox | None = None
 
     @classmethod
     def of(cls, stored: StoredConversation) -> Record:
@@ -85,6 +87,7 @@ class Record:
             created_at=stored.created_at,
             last_used_at=stored.last_used_at,
             metadata=stored.metadata,
+            toolbox=stored.toolbox,
             unread=stored.unread,
             is_stored=True,
             is_placed=bool(stored.place),
@@ -162,6 +165,7 @@ class Record:
             lineage=lineage(history) if self._may_be_found(turn) and profile.name == CHAT else None,
             entries=agent.entries,
             has_response=turn.response is not None,
+            toolbox=needed.toolbox,
         )
 
     def _may_be_found(self, turn: Turn) -> bool:
@@ -178,7 +182,7 @@ class Record:
         """The turn is stored: the conversation goes on from here."""
         self.history, self.system, self.developer = history, done.system, needed.developer
         self.binding, self.head = done.binding, turn.id
-        self.model, self.profile = done.model, done.profile
+        self.model, self.profile, self.toolbox = done.model, done.profile, done.toolbox
         self.lineage, self.is_found = done.lineage, done.lineage is not None
         self.turns += 1
         self.usage += done.usage

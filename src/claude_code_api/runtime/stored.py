@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Message, StartKind, TurnCompleted, Usage
 from claude_code_api.runtime.ports import Binding, Entry
 
@@ -29,8 +30,8 @@ class StoredConversation:
 
     `key` is its internal id, never used again; `epoch` the generation of its last process; `place` its directory, empty
     before it had one. `system` is the prompt without `developer`, the instructions that its history holds. `head` is
-    the turn that it goes on from, None when there is none. `is_found`: by the history that it holds. `history`,
-    `unread`, `developer` and `head` are left out of lists.
+    the turn that it goes on from, None when there is none. `is_found`: by the history that it holds. `toolbox` is its
+    agent's, None when it has none of its own. `history`, `unread`, `developer` and `head` are left out of lists.
     """
 
     key: str
@@ -53,6 +54,7 @@ class StoredConversation:
     head: str | None = None
     is_found: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    toolbox: Toolbox | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,7 @@ class CompletedTurn:
     entries: tuple[Entry, ...]
     has_response: bool = False
     stop_sequence: str | None = None
+    toolbox: Toolbox | None = None
 
 
 @dataclass(frozen=True, slots=True)

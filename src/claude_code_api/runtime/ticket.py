@@ -11,7 +11,8 @@ from claude_code_api.runtime.stream import Reading, TurnStream
 
 @dataclass
 class Running:
-    """A turn as its readers share it. `cut` ends it, `halt` keeps what was said; `delivered` says that its answer arrived somewhere.
+    """A turn as its readers share it. `cut` ends it; `halt` does, too, and keeps what was said. `delivered` says that
+    its answer arrived somewhere.
 
     `replayed` says that it is over and comes from the store. `created_at` is in Unix seconds.
     """
@@ -72,8 +73,7 @@ class Ticket:
     def halt(self) -> bool:
         """End the turn where it stands, whoever else reads it: it completes as `interrupted` with what was said.
 
-        One that waits does so when its time comes, without asking the model. False when it is over, or its answer is
-        complete.
+        One that waits does so as soon as it begins. False when it is over, or its answer is complete.
         """
         return self._running.halt()
 

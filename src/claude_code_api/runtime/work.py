@@ -16,6 +16,7 @@ from claude_code_api.core.session import Session, State
 from claude_code_api.core.turn import (
     AnswerStarted,
     Message,
+    ServerFailed,
     StartKind,
     ThinkingSigned,
     ThinkingStarted,
@@ -37,7 +38,7 @@ from claude_code_api.runtime.standing import Standing
 from claude_code_api.runtime.unstored import TurnStore
 from claude_code_api.runtime.watchdog import watch
 
-_SILENT = AnswerStarted | ThinkingStarted | ThinkingSigned
+_SILENT = AnswerStarted | ThinkingStarted | ThinkingSigned | ServerFailed
 """Of a turn, what nobody hears."""
 
 
@@ -97,10 +98,11 @@ class Work:
         self._host.tasks.spawn(self._undo(agent, turn_id, self._session.epoch), f"undo-{turn_id}")
 
     def halt(self, turn: Turn) -> None:
-        """End a turn where it stands; one that is not sent yet completes instead of being sent."""
-        turn.halted = True
-        if turn.id == self._session.current and self._session.state is State.BUSY and self._process.agent is not None:
-            self._host.tasks.spawn(self._halt(self._process.agent, turn), f"halt-{turn.id}")
+        """End a turn where it stands, as soon as its process has it; once."""
+        was_halted, turn.halted = turn.halted, True
+        agent = self._process.agent
+        if turn.is_given and not was_halted and agent is not None:
+            self._host.tasks.spawn(self._halt(agent, turn), f"halt-{turn.id}")
 
     def go_back(self, turns: int) -> None:
         """Take back the last completed turns; answered with TurnUndone or UndoFailed, when `committing` is done."""
@@ -143,6 +145,9 @@ class Work:
         if not self._session.parked:
             standing.sent(turn.id, content)
         agent.send(turn.id, content, turn.input.options, lambda event: self._emitted(turn, epoch, event))
+        turn.is_given = True
+        if turn.halted:
+            self._host.tasks.spawn(self._halt(agent, turn), f"halt-{turn.id}")
         overdue = await watch(turn, agent, self._host.limits, lambda: turn.id in self._pending)
         if overdue is not None:
             self._owner.cut(turn.id, overdue)
@@ -161,7 +166,8 @@ class Work:
             self._pending.fail(turn, event.error)
             self._owner.post(ev.TurnBroken(epoch))
         else:
-            turn.answering = True
+            turn.pause.note(event, now)
+            turn.answering = turn.answering or not isinstance(event, ServerFailed)
             if turn.first_token_at is None and not isinstance(event, _SILENT):
                 turn.first_token_at = now
                 self._host.stats.first_token(turn.start, now - turn.requested_at)

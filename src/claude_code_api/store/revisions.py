@@ -77,6 +77,7 @@ def fork(connection: Connection, fork: Fork) -> ForkResult:
         system=source.system,
         model=source.model,
         profile=source.profile,
+        toolbox=source.toolbox,
         turns=sum(row.start != ADDED for row in rows),
         kept=True,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Row
 
+from claude_code_api.core.toolbox import McpServer, PlacedFile, Skill, Toolbox
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.runtime.ports import Binding
 from claude_code_api.runtime.stored import StoredConversation, StoredTurn
@@ -20,7 +22,8 @@ ADDED = "added"
 NOTHING: dict[str, Any] = {"role": "user", "content": []}
 """What stands for the input of a turn that left nothing behind, or was taken back, or never had one."""
 
-TOTALS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens", "cost_usd")
+TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "thinking_tokens")
+TOTALS = (*TOKENS, "cost_usd")
 
 
 def conversation_of(row: Row[Any]) -> StoredConversation:
@@ -44,6 +47,7 @@ def conversation_of(row: Row[Any]) -> StoredConversation:
         history=(),
         unread=None,
         metadata=row.metadata,
+        toolbox=toolbox_of(row.toolbox),
         is_found=row.lineage is not None,
     )
 
@@ -81,6 +85,23 @@ def totals_of(usage: Usage, cost_usd: float) -> dict[str, float]:
         "thinking_tokens": usage.thinking_tokens,
         "cost_usd": cost_usd,
     }
+
+
+def toolbox_to_json(toolbox: Toolbox | None) -> dict[str, Any] | None:
+    """A toolbox as it is stored."""
+    return None if toolbox is None else asdict(toolbox)
+
+
+def toolbox_of(stored: dict[str, Any] | None) -> Toolbox | None:
+    """A stored toolbox."""
+    if stored is None:
+        return None
+    return Toolbox(
+        tools=None if stored["tools"] is None else tuple(stored["tools"]),
+        servers=tuple(McpServer(**one) for one in stored["servers"]),
+        skills=tuple(Skill(**one) for one in stored["skills"]),
+        files=tuple(PlacedFile(**one) for one in stored["files"]),
+    )
 
 
 def to_json(messages: Sequence[Message]) -> list[dict[str, Any]]:

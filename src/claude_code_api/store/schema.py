@@ -51,6 +51,7 @@ conversation = Table(
     Column("kept", Boolean, nullable=False, server_default="1"),
     Column("profile", String(64), nullable=False, server_default="chat"),
     Column("metadata", JSON, nullable=False, server_default="{}"),
+    Column("toolbox", JSON(none_as_null=True)),
     UniqueConstraint("tenant", "conversation_id"),
     Index("ix_conversation_page", "tenant", "created_at", "conversation_id"),
     Index("ix_conversation_lineage", "tenant", "lineage"),
@@ -125,6 +126,77 @@ response_event = Table(
     Column("events", JSON, nullable=False),
 )
 
+managed_agent = Table(
+    "managed_agent",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("version", Integer, nullable=False),  # the newest one
+    Column("created_at", Float, nullable=False),
+    Column("archived_at", Float),
+    Index("ix_managed_agent_page", "tenant", "created_at", "id"),
+)
+
+managed_agent_version = Table(
+    "managed_agent_version",
+    metadata,
+    Column("agent_id", ForeignKey("managed_agent.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("definition", JSON, nullable=False),
+    Column("updated_at", Float, nullable=False),
+)
+
+managed_environment = Table(
+    "managed_environment",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("config", JSON, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("archived_at", Float),
+    Index("ix_managed_environment_page", "tenant", "created_at", "id"),
+)
+
+managed_file = Table(
+    "managed_file",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("mime_type", String(255), nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("scope", String(256)),  # the session that it came from
+    Index("ix_managed_file_page", "tenant", "created_at", "id"),
+    Index(None, "expires_at"),
+)
+
+managed_skill = Table(
+    "managed_skill",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_managed_skill_page", "tenant", "created_at", "id"),
+)
+
+managed_skill_version = Table(
+    "managed_skill_version",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("skill_id", ForeignKey("managed_skill.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("description", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Index("ix_managed_skill_version_page", "skill_id", "created_at", "id"),
+)
+
 api_key = Table(
     "api_key",
     metadata,
@@ -151,4 +223,52 @@ transcript_entry = Table(
     Column("entry", JSON, nullable=False),
     Column("written_at", Float, nullable=False),
     Index("uq_transcript_entry", "conversation_key", "project_key", "session_id", "subpath", "uuid", unique=True),
+)
+
+managed_session = Table(
+    "managed_session",
+    metadata,
+    Column("conversation_key", ForeignKey("conversation.key", ondelete="CASCADE"), primary_key=True),
+    Column("agent", JSON, nullable=False),
+    Column("agent_id", String(64), nullable=False),
+    Column("agent_version", Integer, nullable=False),
+    Column("is_implicit", Boolean, nullable=False),
+    Column("environment_id", String(64), nullable=False),
+    Column("title", Text),
+    Column("budget", Integer),
+    Column("is_budgeted", Boolean, nullable=False),
+    Column("resources", JSON, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("stop_reason", JSON(none_as_null=True)),
+    Column("waiting", JSON, nullable=False),
+    Column("outcomes", JSON, nullable=False),
+    Column("run", JSON(none_as_null=True)),
+    Column("active_seconds", Float, nullable=False),
+    Column("running_since", Float),
+    Column("archived_at", Float),
+    Column("created_at", Float, nullable=False),
+    Column("updated_at", Float, nullable=False),
+    Column("followed", Integer, nullable=False),
+    Column("works", Boolean, nullable=False),
+    Index(None, "agent_id"),
+    Index(None, "works"),
+)
+
+managed_event = Table(
+    "managed_event",
+    metadata,
+    Column("session_key", ForeignKey("managed_session.conversation_key", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("id", String(48), nullable=False),
+    Column("type", String(48), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("blocks", JSON(none_as_null=True)),
+    Column("created_at", Float, nullable=False),
+    Column("processed_at", Float),
+    Column("turn_id", String(36)),
+    Column("call_id", String(128)),
+    Index(None, "session_key", "type", "seq"),
+    Index("ix_managed_event_turn", "session_key", "turn_id"),
+    Index("ix_managed_event_call", "session_key", "call_id"),
+    Index("uq_managed_event_id", "session_key", "id", unique=True),
 )

@@ -40,6 +40,8 @@ from claude_code_api.store import (
     turns,
 )
 from claude_code_api.store.database import Database
+from claude_code_api.store.managed import ManagedStore
+from claude_code_api.store.managed_session_store import SqlSessionStore
 from claude_code_api.store.transcripts import TranscriptStore
 
 
@@ -199,6 +201,16 @@ class SqlStore:
     async def keys(self) -> list[ApiKey]:
         """Every API key, revoked and expired ones included."""
         return await self._database.read(keys.every)
+
+    # Managed Agents
+
+    def managed(self) -> ManagedStore:
+        """What Managed Agents keep in the same database; it goes with this store."""
+        return ManagedStore(self._database)
+
+    def sessions(self) -> SqlSessionStore:
+        """What conversations are as sessions, in the same database; it goes with this store."""
+        return SqlSessionStore(self._database)
 
     # Transcripts
 

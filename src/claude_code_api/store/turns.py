@@ -20,6 +20,7 @@ from claude_code_api.store.rows import (
     RUNNING,
     TOTALS,
     to_json,
+    toolbox_to_json,
     totals_of,
 )
 from claude_code_api.store.schema import conversation, idempotency, response, turn
@@ -117,6 +118,7 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
             "system": completed.system,
             "model": completed.model,
             "profile": completed.profile,
+            "toolbox": toolbox_to_json(completed.toolbox),
             "last_used_at": now,
             "lineage": completed.lineage,
             **{f"more_{name}": value for name, value in totals.items()},

@@ -37,6 +37,7 @@ EVERY = [kind for kind in family(err.GatewayError) if kind not in {err.ConfigErr
 SHARED = {
     *(err.UnsupportedParameter, err.InvalidImage, err.InvalidImageUrl, err.InvalidFile, err.SchemaNotTaken),
     *(err.PreviousResponseNotFound, err.ConnectionExpired, err.ThreadsNotOffered),
+    *(err.NotSupported, err.InvalidMetadata, err.ResourceArchived, err.EnvironmentArchived),
 }
 """Kinds of InvalidRequest without a row of their own."""
 

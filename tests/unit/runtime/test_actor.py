@@ -12,7 +12,17 @@ from claude_code_api.core import events as ev
 from claude_code_api.core.events import StopReason
 from claude_code_api.core.identity import Address
 from claude_code_api.core.session import State
-from claude_code_api.core.turn import Block, Message, Options, TurnCompleted, TurnFailed, TurnInput, Usage
+from claude_code_api.core.turn import (
+    ApprovalSettled,
+    Block,
+    Message,
+    Options,
+    TurnCompleted,
+    TurnEvent,
+    TurnFailed,
+    TurnInput,
+    Usage,
+)
 from claude_code_api.errors import InvalidRequest, StoreUnavailable
 from claude_code_api.runtime.actor import Actor
 from claude_code_api.runtime.feed import Feeds
@@ -50,6 +60,9 @@ class FakeAgent:
         self.sent: list[tuple[Block, ...]] = []
         self.context: list[str] = []
         self.stops: list[bool] = []
+        self.decided: list[tuple[str, bool, str | None]] = []
+        self.halted: list[str] = []
+        self.halts = True
         self._emit: Emit | None = None
         self._gone = asyncio.Event()
 
@@ -80,6 +93,21 @@ class FakeAgent:
 
     async def undo(self, turn: str) -> bool:
         return turn not in self.context
+
+    def decide(self, call: str, *, allowed: bool, message: str | None) -> bool:
+        self.decided.append((call, allowed, message))
+        self.emit(ApprovalSettled(call, allowed, in_time=True))
+        return True
+
+    async def halt(self, turn: str) -> bool:
+        self.halted.append(turn)
+        if self.halts:
+            self.answer(text("So far."), stop_reason="interrupted")
+        return self.halts
+
+    def emit(self, event: TurnEvent) -> None:
+        assert self._emit is not None
+        self._emit(event)
 
     async def stop(self, *, flush: bool) -> None:
         self.stops.append(flush)

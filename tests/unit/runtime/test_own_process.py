@@ -54,6 +54,12 @@ class FakeAgent:
     async def undo(self, turn: str) -> bool:
         return True
 
+    def decide(self, call: str, *, allowed: bool, message: str | None) -> bool:
+        raise AssertionError("nobody decides here")
+
+    async def halt(self, turn: str) -> bool:
+        raise AssertionError("no turn is halted here")
+
     async def stop(self, *, flush: bool) -> None:
         self.stops.append(flush)
         self._gone.set()

@@ -131,8 +131,9 @@ class Stream:
         if event.id in self._calls:
             return
         self._calls.add(event.id)
-        call = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
-        yield from self._start(event.id, {**call, "caller": {"type": "direct"}, "toolset_name": None})
+        caller = {"type": "direct"}
+        call = {"type": "tool_use", "id": event.id, "caller": caller, "name": event.name, "input": {}}
+        yield from self._start(event.id, call)
 
     def _end(self, done: TurnCompleted) -> Iterator[Object]:
         """What was not streamed, and why the answer ended."""

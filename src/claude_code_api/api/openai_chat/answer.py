@@ -1,7 +1,7 @@
 """From the dialect-neutral turn to Chat Completions' objects: the whole answer, or chunk by chunk. Pure.
 
 Both ways say the same: what the agent did for itself (`internal` blocks) is not shown, and the texts of several
-messages are parted by a blank line.
+messages are parted by a blank line. Only a stream tells that a call waits for approval: it does so while it is true.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from claude_code_api.core.turn import (
     AgentResult,
     AnswerRestarted,
     AnswerStarted,
+    ApprovalWanted,
     Block,
     TextDelta,
     ThinkingDelta,
@@ -31,6 +32,7 @@ _FINISH = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
+    "interrupted": "stop",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "refusal": "content_filter",
@@ -135,7 +137,7 @@ class Chunks:
             yield from self._words("text", "content", event.text)
         elif isinstance(event, ThinkingDelta) and self._reasoning:
             yield from self._words("thinking", "reasoning_content", event.text)
-        elif isinstance(event, AgentCall | AgentResult) and self._activity and event.line is not None:
+        elif isinstance(event, AgentCall | ApprovalWanted | AgentResult) and self._activity and event.line is not None:
             yield from self._does(event.line)
         elif isinstance(event, ToolCallStarted):
             yield from self._call_begins(event.id, event.name)

@@ -33,7 +33,7 @@ from claude_code_api.core.turn import (
     Usage,
 )
 from claude_code_api.errors import ContentRefused, UpstreamInterrupted
-from tests.anthropic_strict import Json, check, events_of, folded
+from tests.strict_messages import Json, check, events_of, folded
 
 MODEL = "claude-sonnet-5-5"
 QUIET, THINKING = Head("msg_1", "sonnet"), Head("msg_1", "sonnet", thinking=True, activity=True)
@@ -112,7 +112,7 @@ def test_calls_stand_in_their_order() -> None:
         "tool_use",
         ["text", "tool_use", "tool_use"],
     )
-    assert told["content"][1] == {**CALL, "caller": {"type": "direct"}, "toolset_name": None}
+    assert told["content"][1] == {**CALL, "caller": {"type": "direct"}}
     assert folded(streamed(BEGUN, TextDelta("Let me see."), *calls, turn)) == told
 
 

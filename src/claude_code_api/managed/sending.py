@@ -1,0 +1,35 @@
+"""Whether a session takes what a client sends. Pure; what the events say by themselves was looked at before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from claude_code_api.errors import InvalidRequest, ResourceArchived
+from claude_code_api.managed import events as ev
+from claude_code_api.managed.session_store import ManagedSession, NewEvent
+
+_MOST_OUTCOMES = 100
+
+
+def check_sent(session: ManagedSession, events: Sequence[NewEvent]) -> None:
+    """Raise InvalidRequest naming the field when the session does not take one of them, as it stands."""
+    if session.archived_at is not None:
+        raise ResourceArchived(f"The session {session.session_id!r} is archived: it takes no more events.")
+    open_calls: dict[str, str] = {one.event_id: one.kind for one in session.waiting if one.answer is None}
+    for number, event in enumerate(events):
+        if event.type == ev.CUSTOM_RESULT:
+            _check_answer(event.body["custom_tool_use_id"], "result", open_calls, f"events.{number}.custom_tool_use_id")
+        elif event.type == ev.CONFIRMATION:
+            _check_answer(event.body["tool_use_id"], "confirmation", open_calls, f"events.{number}.tool_use_id")
+    begun = len(session.outcomes) + sum(event.type == ev.OUTCOME for event in events)
+    if begun > _MOST_OUTCOMES:
+        raise InvalidRequest(f"events: a session takes at most {_MOST_OUTCOMES} outcomes.", param="events")
+
+
+def _check_answer(event_id: str, kind: str, open_calls: dict[str, str], where: str) -> None:
+    if open_calls.pop(event_id, None) == kind:
+        return
+    wanted = [one for one, waits in open_calls.items() if waits == kind]
+    what = "a result" if kind == "result" else "a confirmation"
+    waiting = f"Waiting are: {', '.join(wanted)}." if wanted else f"Nothing waits for {what}."
+    raise InvalidRequest(f"{where}: the call {event_id[:100]!r} does not wait for {what}. {waiting}", param=where)

@@ -1,0 +1,359 @@
+"""What goes on in a session while there is something to do: what clients sent, one thing after another.
+
+A task of its own, that no request owns. Each step is written before the next one begins, so that a server which was
+killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from claude_code_api import errors as err
+from claude_code_api.core.toolbox import Permissions
+from claude_code_api.core.turn import Block, Message, TurnInput
+from claude_code_api.managed import events as ev
+from claude_code_api.managed import outcomes, queue
+from claude_code_api.managed.follow import follow
+from claude_code_api.managed.log import Log
+from claude_code_api.managed.mapping import Asked
+from claude_code_api.managed.outcomes import Grader
+from claude_code_api.managed.session_store import Json, NewEvent, Run, StoredEvent
+from claude_code_api.managed.standing import Conversation, spent, thread_id_of
+from claude_code_api.managed.telling import Told
+from claude_code_api.managed.turns import Ended, SessionTurn, Turns, open_requests
+
+log_ = structlog.get_logger(__name__)
+
+_STORE_PAUSE_S = 1.0
+
+
+class Worker:
+    """One session's. `equip` says what its turns are asked with, `look` how its conversation stands."""
+
+    def __init__(
+        self,
+        log: Log,
+        turns: Turns,
+        *,
+        equip: Callable[[], Awaitable[Asked]],
+        look: Callable[[], Awaitable[Conversation]],
+        spawn: Callable[[Any, str], asyncio.Task[Any]],
+        closing: asyncio.Event,
+        ask: Permissions,
+        first_pause_s: float,
+    ) -> None:
+        self.over = False
+        self._log = log
+        self._turns = turns
+        self._equip = equip
+        self._look = look
+        self._spawn = spawn
+        self._closing = closing
+        self._thread_id = thread_id_of(log.key)
+        self._turn = SessionTurn(log, turns, self._thread_id, closing, ask=ask, first_pause_s=first_pause_s)
+        self._came = asyncio.Event()
+        self._attending = asyncio.Lock()
+        self._grader: Grader | None = None
+        self._interrupted = False
+        self._is_told_to_run = False
+
+    def wake(self) -> None:
+        """Something came, or the server ends."""
+        self._came.set()
+        if self._closing.is_set():
+            self._turn.wake()
+        elif self._turn.runs or self._grader is not None:
+            self._attend_soon()
+
+    async def run(self) -> None:
+        """Do what there is to do. Raises nothing that a log could not tell."""
+        try:
+            while not self.over:
+                try:
+                    await self._work()
+                except err.StoreUnavailable as error:
+                    log_.warning("session_waits", session=self._log.session.session_id, reason=error.message)
+                    if self._closing.is_set():
+                        return
+                    await asyncio.sleep(_STORE_PAUSE_S)
+        except err.ShuttingDown:
+            pass  # the next start goes on
+        except (err.ConversationDeleted, err.ConversationNotFound):
+            self._log.gone = True
+        finally:
+            self.over = True
+
+    async def _work(self) -> None:
+        if self._log.session.run is not None:
+            await self._take_up()
+        while not self._closing.is_set():
+            self._came.clear()
+            await follow(self._log, self._thread_id)
+            waiting = await self._log.store.queued(self._log.key)
+            if await self._go_on(waiting):
+                continue
+            if self._came.is_set():
+                continue
+            if self._log.session.status in ("running", "rescheduling"):
+                await self._rest(ev.END_TURN)
+            if (waiting or await self._log.store.rest(self._log.key)) and not self._came.is_set():
+                self.over = True
+                return
+        raise err.ShuttingDown("The server is shutting down.")
+
+    async def _go_on(self, waiting: Sequence[StoredEvent]) -> bool:
+        """Do one thing; False when there is nothing to do, or it has to wait."""
+        outcome = outcomes.active(self._log.session.outcomes)
+        if outcome is not None and not self._log.session.waiting:
+            if await self._has_reached_its_budget():
+                return False
+            await self._go_on_with(outcome)
+            return True
+        step = queue.next_step(waiting, self._log.session)
+        return step is not None and await self._take(step)
+
+    # What clients sent
+
+    async def _take(self, step: queue.Step) -> bool:
+        """Do one thing that waits; False when it has to wait for longer."""
+        first = step.events[0]
+        ids = [event.id for event in step.events]
+        if first.type == ev.INTERRUPT:
+            await self._interrupt_idle(ids)
+        elif first.type == ev.CONFIRMATION or (first.type == ev.CUSTOM_RESULT and not step.is_wanted):
+            await self._turn.write(processed=ids)  # what it is about no longer waits
+        elif first.type == ev.CUSTOM_RESULT and step.still_waiting:
+            waiting = step.still_waiting
+            reason = ev.stop_for(one.event_id for one in waiting if one.answer is None)
+            idle = ev.status_events("idle", self._log.session.agent, self._thread_id, reason)
+            await self._turn.write(*idle, processed=ids, waiting=waiting, stop_reason=reason)
+        elif await self._has_reached_its_budget():
+            return False
+        else:
+            outcome = None
+            state: dict[str, Any] = {"waiting": ()}
+            if first.type == ev.OUTCOME:
+                outcome = str(first.body["outcome_id"])
+                state["outcomes"] = outcomes.change(outcome, result="running")
+            await self._begin(Run(ids[0], tuple(step.given), outcome=outcome), processed=ids, **state)
+        return True
+
+    async def _interrupt_idle(self, ids: Sequence[str]) -> None:
+        """Nothing runs: what waits for the client waits no more."""
+        await self._turn.write(processed=ids, waiting=())
+        await self._rest(ev.END_TURN)
+
+    async def _has_reached_its_budget(self) -> bool:
+        session = self._log.session
+        if session.budget is None or (await self._look()).cost_usd * 100 < session.budget:
+            return False
+        if session.stop_reason != ev.BUDGET_REACHED or session.status != "idle":
+            await self._rest(ev.BUDGET_REACHED)
+        return True
+
+    # Turns
+
+    async def _begin(self, run: Run, *before: NewEvent, processed: Sequence[str] = (), **state: Any) -> None:
+        """Begin a turn that nobody began before, behind these events, and bring it to its end."""
+        session = self._log.session
+        running = [] if self._is_told_to_run else ev.status_events("running", session.agent, self._thread_id)
+        self._is_told_to_run = True
+        since = time.time() if session.running_since is None else session.running_since
+        state |= {"status": "running", "stop_reason": None, "running_since": since, "updated_at": time.time()}
+        self._log.runs += 1
+        await self._turn.write(*before, *running, processed=processed, run=run, **state)
+        await self._run(run)
+
+    async def _take_up(self) -> None:
+        """Go on with what another server began."""
+        session = self._log.session
+        run = session.run
+        assert run is not None
+        lost = [one for one in session.waiting if one.kind == "confirmation"]
+        events = [ev.lost_approval(one, run.turn_id) for one in await self._uses([one.event_id for one in lost])]
+        if run.turn_id is not None and await self._log.store.completed_turn(session.key, run.turn_id) is None:
+            have = await self._log.store.events_of_turn(session.key, run.turn_id)
+            events += open_requests(have, None, run.turn_id)
+        kept = tuple(one for one in session.waiting if one.kind == "result")
+        agent, thread = session.agent, self._thread_id
+        events += ev.status_events("rescheduling", agent, thread)
+        await self._turn.write(*events, status="rescheduling", waiting=kept)
+        await self._turn.write(*ev.status_events("running", agent, thread), status="running", stop_reason=None)
+        self._is_told_to_run = True
+        await self._run(run)
+
+    async def _uses(self, ids: Sequence[str]) -> list[StoredEvent]:
+        return await self._log.store.events_by_id(self._log.key, ids)
+
+    async def _run(self, run: Run) -> None:
+        try:
+            asked = await self._asked(run, await self._equip())
+        except (err.ResourceNotFound, err.InvalidRequest) as error:  # what the agent goes by is gone
+            ended = Ended(error=error)
+            await self._finish(Told(), ended)
+        else:
+            ended = await self._turn.run(run, asked, started=self._attend_soon, finish=self._finish)
+        outcome = outcomes.active(self._log.session.outcomes)
+        if outcome is not None and (ended.error is not None or ended.was_halted):
+            await self._end_outcome(outcome, "interrupted" if ended.was_halted else "failed", ended)
+
+    async def _asked(self, run: Run, equipped: Asked) -> TurnInput:
+        given = await self._log.store.events_by_id(self._log.key, run.events)
+        content, developer = queue.input_of(given, await self._calls(given))
+        if run.outcome is not None:
+            outcome = next(one for one in self._log.session.outcomes if one["outcome_id"] == run.outcome)
+            content = [*content, *_said(self._of_outcome(outcome, given))]
+        return TurnInput(
+            new=Message("user", tuple(content)),
+            model=equipped.model,
+            system=equipped.system,
+            profile=equipped.profile,
+            options=equipped.options,
+            developer=tuple(developer),
+            toolbox=equipped.toolbox,
+        )
+
+    def _of_outcome(self, outcome: Json, given: Sequence[StoredEvent]) -> str:
+        defined = next((one for one in given if one.type == ev.OUTCOME), None)
+        if defined is not None:
+            return outcomes.task(defined.body)
+        if outcome["result"] == "running":
+            return outcomes.revision(outcome["explanation"] or "")
+        return outcomes.farewell(outcome["explanation"] or "")
+
+    async def _calls(self, given: Sequence[StoredEvent]) -> dict[str, str]:
+        """Claude Code's ids of the calls that results are of, by the events that told of them."""
+        ids = [event.body["custom_tool_use_id"] for event in given if event.type == ev.CUSTOM_RESULT]
+        return {one.id: one.call_id or "" for one in await self._uses(ids)}
+
+    async def _finish(self, told: Told, ended: Ended) -> None:
+        """Write how a turn ended, and whether the session is idle then."""
+        session = self._log.session
+        if ended.error is not None and not isinstance(ended.error, err.ContentRefused):
+            told.events.append(ev.error_event(ended.error, retrying=False))
+        waiting = tuple(told.wants)
+        if waiting:
+            await self._rest(ev.stop_for(one.event_id for one in waiting), told.events, waiting=waiting)
+        elif ended.error is not None:
+            flushed = [event for event in await self._log.store.queued(session.key) if event.type in ev.INPUT]
+            lost = [event.body["outcome_id"] for event in flushed if event.type == ev.OUTCOME]
+            after = outcomes.change(*lost, result="interrupted")
+            ids = [event.id for event in flushed]
+            await self._rest(ended.stop_reason, told.events, processed=ids, waiting=(), outcomes=after)
+        elif ended.stop_reason != ev.END_TURN or ended.was_halted or not await self._goes_on():
+            await self._rest(ended.stop_reason, told.events, waiting=())
+        else:
+            await self._turn.write(*told.events, run=None, waiting=())
+
+    async def _goes_on(self) -> bool:
+        """Whether more is done at once, so that the session is not idle in between."""
+        if outcomes.active(self._log.session.outcomes) is not None:
+            return True
+        session = replace(self._log.session, waiting=())
+        step = queue.next_step(await self._log.store.queued(self._log.key), session)
+        return step is not None and step.events[0].type in (ev.USER_MESSAGE, ev.OUTCOME)
+
+    async def _rest(self, reason: Json, events: Sequence[NewEvent] = (), **how: Any) -> None:
+        """The session is idle from now on."""
+        session, self._is_told_to_run = self._log.session, False
+        now = time.time()
+        active = session.active_seconds
+        if session.running_since is not None:
+            active += max(0.0, now - session.running_since)
+        stands = await self._look()
+        snapshot = ev.event("session.usage", {"usage": spent(stands, active), "budget": ev.budget_of(session.budget)})
+        idle = ev.status_events("idle", session.agent, self._thread_id, reason)
+        state = {"status": "idle", "stop_reason": reason, "run": None, "running_since": None, "updated_at": now}
+        await self._turn.write(*events, snapshot, *idle, active_seconds=active, **state, **how)
+
+    # What cannot wait
+
+    def _attend_soon(self) -> None:
+        self._spawn(self._attend(), f"attend-{self._log.key}")
+
+    async def _attend(self) -> None:
+        """While a turn runs: halt it, and pass decisions on."""
+        async with self._attending:
+            for event in await self._log.store.queued(self._log.key):
+                if event.type == ev.INTERRUPT and (self._turn.runs or self._grader is not None):
+                    await self._turn.write(processed=[event.id])
+                    if self._turn.runs:
+                        self._turn.halt()
+                    if self._grader is not None:
+                        self._interrupted = True
+                        self._grader.halt()
+                elif event.type == ev.CONFIRMATION and self._turn.runs:
+                    await self._turn.write(processed=[event.id])
+                    await self._decide(event)
+
+    async def _decide(self, event: StoredEvent) -> None:
+        body = event.body
+        wanted = next((one for one in self._log.session.waiting if one.event_id == body["tool_use_id"]), None)
+        if wanted is None:
+            return
+        allowed = body["result"] == "allow"
+        try:
+            await self._turns.decide(
+                self._log.address, wanted.call_id, allowed=allowed, message=body.get("deny_message")
+            )
+        except err.GatewayError as error:  # its time was over, or its turn
+            log_.info("confirmation_came_late", session=self._log.session.session_id, reason=error.message)
+
+    # Outcomes
+
+    async def _go_on_with(self, outcome: Json) -> None:
+        """Grade what the agent has done for an outcome, and have it revised."""
+        named = {"outcome_id": outcome["outcome_id"], "iteration": outcome["iteration"]}
+        started = ev.event("span.outcome_evaluation_start", named)
+        evaluating = outcomes.change(outcome["outcome_id"], result="evaluating")
+        await self._turn.write(started, outcomes=evaluating, run=None)
+        defined = (await self._uses([outcome["event_id"]]))[0]
+        grade = await self._grade(defined)
+        result: str = grade.result
+        if self._interrupted:
+            result, self._interrupted = "interrupted", False
+        elif result == "needs_revision" and outcome["iteration"] + 1 >= defined.body["max_iterations"]:
+            result = "max_iterations_reached"
+        told = {"result": result, "explanation": grade.explanation, "usage": ev.model_usage(grade.usage)}
+        ended = ev.event("span.outcome_evaluation_end", {**named, "outcome_evaluation_start_id": started.id, **told})
+        values: Json = {"result": result, "explanation": grade.explanation}
+        if result == "needs_revision":
+            values |= {"result": "running", "iteration": outcome["iteration"] + 1}
+        after = outcomes.change(outcome["outcome_id"], **values)
+        if result in ("needs_revision", "max_iterations_reached"):
+            key = f"{outcome['outcome_id']}-{outcome['iteration']}"
+            await self._begin(Run(key, (), outcome=outcome["outcome_id"]), ended, outcomes=after)
+        else:
+            await self._turn.write(ended, outcomes=after)
+
+    async def _grade(self, defined: StoredEvent) -> outcomes.Grade:
+        told = await self._record_since(defined)
+        equipped = await self._equip()
+        self._grader = Grader(self._turns, self._log.session.tenant, equipped.model)
+        self._attend_soon()
+        try:
+            return await self._grader.grade(defined.body, told)
+        except err.ShuttingDown:
+            raise
+        except (err.GatewayError, ValueError, KeyError) as error:
+            return outcomes.Grade("failed", f"The work could not be graded: {error}", ev.NO_USAGE)
+        finally:
+            self._grader = None
+
+    async def _record_since(self, defined: StoredEvent) -> str:
+        return outcomes.record(await queue.since(self._log.store, self._log.key, defined.seq))
+
+    async def _end_outcome(self, outcome: Json, result: str, ended: Ended) -> None:
+        why = "The agent was interrupted." if ended.error is None else ended.error.message
+        after = outcomes.change(outcome["outcome_id"], result=result, explanation=why)
+        await self._turn.write(outcomes=after)
+
+
+def _said(text: str) -> list[Block]:
+    return [{"type": "text", "text": text}]
