@@ -1,7 +1,7 @@
 """What Anthropic's official client for Python would not forgive, if it looked: it takes any JSON for any type.
 
-Every object must have every field of its type, those that may be null included, no other, and known words where the
-type lists words.
+Every object must have every field that is always there, those that may be null included, no unknown one, and known
+words where its type lists words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import httpx
 from anthropic import BaseModel as SdkModel
 from anthropic.types import Message, RawMessageStreamEvent
 from anthropic.types.shared import ErrorResponse
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 Json = dict[str, Any]
 T = TypeVar("T", bound=SdkModel)
@@ -44,7 +44,7 @@ def problems(kind: Any, value: Any, at: str = "") -> Iterator[str]:
     elif origin is Literal:
         if value not in get_args(kind):
             yield f"{at} is {value!r}, none of {get_args(kind)}"
-    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+    elif isinstance(kind, type) and issubclass(kind, SdkModel):
         yield from _of_model(kind, value, at)
     else:
         yield from _plain(kind, value, at)
@@ -72,12 +72,13 @@ def _words(kind: Any) -> tuple[Any, ...]:
     return () if field is None else get_args(field.annotation)
 
 
-def _of_model(kind: type[BaseModel], value: Any, at: str) -> Iterator[str]:
+def _of_model(kind: type[SdkModel], value: Any, at: str) -> Iterator[str]:
     if not isinstance(value, dict):
         yield f"{at} is no object: {value!r}"
         return
     fields = {field.alias or name: field for name, field in kind.model_fields.items()}
-    for name in fields.keys() - value.keys():
+    always = set(fields) if _others_from(kind) is None else required(kind)
+    for name in always - value.keys():
         yield f"{at}.{name} is missing ({kind.__name__})"
     for name in value.keys() - fields.keys():
         yield f"{at}.{name} is nothing that {kind.__name__} has"
@@ -212,8 +213,13 @@ def lacking(told: Any, at: str = "") -> Iterator[str]:
 def required(kind: type[SdkModel]) -> set[str]:
     """The fields that are always there, with null if need be."""
     names = list(kind.model_fields)
-    ordered = names[1:] if names[:1] == ["id"] else names
-    first = next((at for at in range(1, len(ordered)) if ordered[at] < ordered[at - 1]), None)
-    if first is not None:
-        return {*names[: len(names) - len(ordered)], *ordered[:first]}
+    if (first := _others_from(kind)) is not None:
+        return set(names[:first])
     return {name for name in names if kind.model_fields[name].is_required()}
+
+
+def _others_from(kind: type[SdkModel]) -> int | None:
+    """Where the alphabet begins anew among the fields behind `id`, None when it does not."""
+    names = list(kind.model_fields)
+    start = 2 if names[:1] == ["id"] else 1
+    return next((at for at in range(start, len(names)) if names[at] < names[at - 1]), None)

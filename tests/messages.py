@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
+from tests.anthropic_strict import events_of, folded, message
 from tests.gateway import Gateway
-from tests.strict_messages import events_of, folded, message
 
 Json = dict[str, Any]
 

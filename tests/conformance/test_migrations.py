@@ -143,6 +143,13 @@ async def test_what_was_said_before_there_were_profiles_was_a_chat(tmp_path: Pat
     await store.close()
 
 
+async def test_agents_from_before_there_were_toolboxes_have_all_of_their_own(tmp_path: Path) -> None:
+    make_older(tmp_path / "store.db", "0006", [conversation("a", profile="agent")], [turn("a", "one")])
+    store = opened(tmp_path / "store.db")
+    assert (await loaded(store, "a")).toolbox is None
+    await store.close()
+
+
 async def test_conversations_from_before_there_were_responses_go_on_as_they_were(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     rows = [conversation("a", profile="agent", epoch=4), conversation("b")]

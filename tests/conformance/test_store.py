@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from claude_code_api.core.toolbox import McpServer, PlacedFile, Skill, Toolbox
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved, StoreUnavailable
 from claude_code_api.runtime.ports import Binding, Entry
-from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, StoredConversation, Unread
+from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, Fork, ForkResult, StoredConversation, Unread
 from claude_code_api.store.database import sqlite_engine
 from claude_code_api.store.migrate import upgrade
+from claude_code_api.store.rows import toolbox_of
 from claude_code_api.store.sql import SqlStore
 from claude_code_api.store.start import settle
 
@@ -108,6 +110,28 @@ async def loaded(store: SqlStore, key: str, tenant: str = "default") -> StoredCo
     conversation = await store.load(tenant, f"id-{key}")
     assert conversation is not None
     return conversation
+
+
+async def test_an_agent_comes_back_with_its_toolbox(store: SqlStore) -> None:
+    box = Toolbox(
+        tools=("Read",),
+        servers=(McpServer("calc", "https://calc.example/mcp"),),
+        skills=(Skill("tides", "/kept/tides"),),
+        files=(PlacedFile("data/a.csv", "/kept/a"),),
+    )
+    turn = began("a", "one")
+    await store.begin(turn)
+    assert await store.complete(replace(completed(turn), toolbox=box))
+    assert (await loaded(store, "a")).toolbox == box
+    assert await store.fork(Fork("a", None, "b", "id-b", "place-b", 5000.0)) is ForkResult.DONE
+    assert (await loaded(store, "b")).toolbox == box
+    await take_turn(store, began("a", "two"))
+    assert (await loaded(store, "a")).toolbox is None
+
+
+async def test_a_tool_that_is_no_more_is_left_out(store: SqlStore) -> None:
+    stored = {"tools": ["Read", "Gone"], "servers": [], "skills": [], "files": []}
+    assert toolbox_of(stored) == Toolbox(tools=("Read",))
 
 
 async def test_what_was_completed_comes_back_whole(store: SqlStore) -> None:

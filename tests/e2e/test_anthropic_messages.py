@@ -12,9 +12,9 @@ from anthropic.types import ToolParam
 from pydantic import BaseModel
 
 from claude_code_api.core.profiles import PROFILES
+from tests.anthropic_strict import check
 from tests.conftest import Model
 from tests.gateway import Gateway
-from tests.strict_messages import check
 
 WEATHER: ToolParam = {
     "name": "get_weather",

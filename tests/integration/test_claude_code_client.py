@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from claude_code_api.claude.launch import find_command
+from tests.anthropic_strict import message
 from tests.chat import Tap
 from tests.conftest import Model
 from tests.gateway import Gateway
 from tests.integration.test_keys import make
 from tests.messages import user
-from tests.strict_messages import message
 
 MODELS = ["sonnet", "claude-sonnet-4-5"]
 """Claude Code tells the newer ones of its surroundings in messages of the role `system`, the others in reminders."""

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.anthropic_strict import events_of, folded, message, refused
 from tests.chat import Tap, offered, shown
 from tests.conftest import Model
 from tests.gateway import Gateway, text_of
 from tests.messages import WEATHER, Json, Window, say, send, text, user, without_thinking
-from tests.strict_messages import events_of, folded, message, refused
 
 THINK = {"thinking": {"type": "adaptive"}}
 REMINDER = "<system-reminder>\nTokens left: 5\n</system-reminder>"

@@ -189,3 +189,11 @@ def test_every_setting_can_be_set_by_the_variable_that_is_named_for_it() -> None
 def test_settings_cannot_be_changed_later() -> None:
     with pytest.raises(ValidationError):
         loaded().settings.server.__setattr__("port", 1)
+
+
+def test_who_is_asked_for_is_a_tool() -> None:
+    asks = loaded(environ={"CLAUDE_CODE__AGENT__ASK": '["Bash", "mcp__calc"]'}).settings.agent.ask
+    assert asks == ("Bash", "mcp__calc")
+    said = complaint(environ={"CLAUDE_CODE__AGENT__ASK": '["bash"]'})
+    assert "[agent] ask" in said
+    assert "'bash' is no tool of an agent's: Agent, Bash" in said

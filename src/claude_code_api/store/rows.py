@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from claude_code_api.core.toolbox import McpServer, PlacedFile, Skill, Toolbox
+from claude_code_api.core.toolbox import BUILT_IN, McpServer, PlacedFile, Skill, Toolbox
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.runtime.ports import Binding
 from claude_code_api.runtime.stored import StoredConversation, StoredTurn
@@ -93,11 +93,11 @@ def toolbox_to_json(toolbox: Toolbox | None) -> dict[str, Any] | None:
 
 
 def toolbox_of(stored: dict[str, Any] | None) -> Toolbox | None:
-    """A stored toolbox."""
+    """A stored toolbox, without tools that there are no more."""
     if stored is None:
         return None
     return Toolbox(
-        tools=None if stored["tools"] is None else tuple(stored["tools"]),
+        tools=None if stored["tools"] is None else tuple(tool for tool in stored["tools"] if tool in BUILT_IN),
         servers=tuple(McpServer(**one) for one in stored["servers"]),
         skills=tuple(Skill(**one) for one in stored["skills"]),
         files=tuple(PlacedFile(**one) for one in stored["files"]),

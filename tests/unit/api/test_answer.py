@@ -15,6 +15,7 @@ from claude_code_api.core.turn import (
     AgentResult,
     AnswerRestarted,
     AnswerStarted,
+    ApprovalWanted,
     Message,
     StartKind,
     TextDelta,
@@ -354,6 +355,21 @@ def test_a_stream_tells_what_an_agent_does_as_the_whole_answer_does() -> None:
     assert told == message(WORKED)["reasoning_content"]
     silent = streamed(*events, activity=False)
     assert "Bash" not in str(silent)
+
+
+def test_a_stream_tells_that_a_call_waits_for_approval() -> None:
+    waits = ApprovalWanted("1", "Bash", {}, 0.0, "Waiting for approval: Bash: ls")
+    events: list[TurnEvent] = [AnswerStarted("claude"), AgentCall("1", "Bash", {}, "Bash: ls"), waits, WORKED]
+    told = "".join(delta.get("reasoning_content", "") for delta in deltas(*events))
+    assert told == "Bash: ls\n\nWaiting for approval: Bash: ls"
+    assert "Waiting" not in str(streamed(*events, activity=False))
+
+
+@pytest.mark.parametrize("stop_reason", ["interrupted", "budget_reached"])
+def test_a_halted_turn_is_an_answer_that_stopped(stop_reason: str) -> None:
+    said = whole(replace(WORKED, stop_reason=stop_reason))["choices"][0]
+    assert said["finish_reason"] == "stop"
+    assert said["message"]["content"]
 
 
 def test_what_was_done_is_not_void_when_the_model_begins_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from claude_code_api.claude.launch import Installation, Workplace, credentials_in, find_command, installation
+from claude_code_api.core.toolbox import Skill, Toolbox
 from claude_code_api.errors import ConfigError
 from claude_code_api.runtime.ports import Profile
 
@@ -179,6 +181,27 @@ def test_an_agent_has_its_tools_and_asks_nobody() -> None:
     assert not [
         argument for argument in settled({}).argv(Profile("opus"), session="1", resume_at=None) if "bypass" in argument
     ]
+
+
+def test_an_agent_is_launched_with_its_toolbox(tmp_path: Path) -> None:
+    def argv(toolbox: Toolbox) -> set[str]:
+        return set(settled({}).argv(replace(AGENT, toolbox=toolbox), session="1", resume_at=None, kit=tmp_path))
+
+    assert "--tools=Read,Bash" in argv(Toolbox(tools=("Read", "Bash")))
+    assert "--tools=" in argv(Toolbox(tools=()))
+    assert "--tools=default" in argv(Toolbox())
+    assert not any("plugin" in argument for argument in argv(Toolbox()))
+    skilled = argv(Toolbox(tools=("Read",), skills=(Skill("tides", "/kept"),)))
+    assert {"--tools=Read,Skill", f"--plugin-dir-no-mcp={tmp_path}"} <= skilled
+
+
+def test_what_an_agent_reads_does_nothing_by_itself() -> None:
+    (settings,) = [
+        json.loads(argument.removeprefix("--settings="))
+        for argument in settled({}).argv(AGENT, session="1", resume_at=None)
+        if argument.startswith("--settings=")
+    ]
+    assert settings["disableSkillShellExecution"] is settings["disableAllHooks"] is True
 
 
 def test_an_agents_credentials_are_not_in_its_environment(tmp_path: Path) -> None:

@@ -12,18 +12,23 @@ from claude_code_api.core.turn import (
     AgentResult,
     AnswerRestarted,
     AnswerStarted,
+    ApprovalSettled,
+    ApprovalWanted,
+    ServerFailed,
     StartKind,
     TextDelta,
     ThinkingDelta,
     ToolCallDelta,
     ToolCallStarted,
     TurnCompleted,
+    TurnEvent,
     TurnFailed,
     TurnStarted,
     Usage,
 )
 from claude_code_api.errors import ProcessDied
 from claude_code_api.runtime import feed
+from claude_code_api.runtime.approvals import Approval, ApprovalStatus
 from claude_code_api.runtime.feed import Feeds, Happening, Watch
 
 HERE, THERE = Address("default", "here"), Address("other", "here")
@@ -99,6 +104,30 @@ async def test_of_what_an_agent_does_the_lines_are_seen() -> None:
     assert [dict(one.data) for one in seen] == [
         {"turn_id": "t1", "text": "Bash: ls"},
         {"turn_id": "t1", "text": "Bash failed"},
+    ]
+
+
+async def test_what_waits_for_approval_is_told_and_what_became_of_it() -> None:
+    feeds = Feeds()
+    watch = watching(feeds)
+    await watch.more()
+    events: list[TurnEvent] = [
+        ApprovalWanted("c1", "Bash", {"command": "ls /secret"}, 1e9, "Waiting for approval: Bash: ls"),
+        ApprovalSettled("c1", allowed=False, in_time=False),
+        ServerFailed("calc", "Refused."),
+    ]
+    for event in events:
+        feeds.turn(HERE, "t1", "req_1", event, 0.0)
+    approval = Approval("c2", "t1", "Bash", {}, 0.0, 1.0, ApprovalStatus.CANCELLED)
+    feeds.approval_ended(HERE, approval)
+    feeds.approval_ended(THERE, approval)
+    seen = [(one.kind, {name: value for name, value in one.data.items() if name != "at"}) for one in await watch.more()]
+    text = "Waiting for approval: Bash: ls"
+    assert seen == [
+        ("approval.wanted", {"turn_id": "t1", "id": "c1", "name": "Bash", "text": text, "deadline": 1e9}),
+        ("approval.settled", {"turn_id": "t1", "id": "c1", "status": "expired"}),
+        ("turn.server_failed", {"turn_id": "t1", "name": "calc", "message": "Refused."}),
+        ("approval.settled", {"turn_id": "t1", "id": "c2", "status": "cancelled"}),
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.errors import InvalidRequest
 from claude_code_api.runtime.needs import content_of, needs
@@ -36,6 +37,28 @@ def assistant(*blocks: Block | str) -> Message:
 
 
 HISTORY = [user("One"), assistant("1"), user("Two"), assistant("2"), user("Three"), assistant("3")]
+
+# The toolbox
+
+BOX = Toolbox(tools=("Read",))
+
+
+def test_an_agent_has_the_toolbox_of_its_conversation_until_a_turn_brings_another() -> None:
+    record = recorded()
+    assert needs(record, asked(profile="agent")).profile.toolbox is None
+    record.toolbox = BOX
+    kept = needs(record, asked(profile="agent"))
+    assert (kept.profile.toolbox, kept.toolbox) == (BOX, BOX)
+    other = needs(record, asked(profile="agent", toolbox=Toolbox()))
+    assert (other.profile.toolbox, other.toolbox) == (Toolbox(), Toolbox())
+
+
+def test_a_chat_has_none_and_the_conversation_keeps_it() -> None:
+    record = recorded()
+    record.toolbox = BOX
+    needed = needs(record, asked())
+    assert (needed.profile, needed.toolbox) == (PROFILE, BOX)
+
 
 # The history
 

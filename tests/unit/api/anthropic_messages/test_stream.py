@@ -33,7 +33,7 @@ from claude_code_api.core.turn import (
     Usage,
 )
 from claude_code_api.errors import ContentRefused, UpstreamInterrupted
-from tests.strict_messages import Json, check, events_of, folded
+from tests.anthropic_strict import Json, check, events_of, folded
 
 MODEL = "claude-sonnet-5-5"
 QUIET, THINKING = Head("msg_1", "sonnet"), Head("msg_1", "sonnet", thinking=True, activity=True)
