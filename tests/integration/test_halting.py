@@ -128,6 +128,7 @@ async def test_a_call_that_waits_for_approval_is_released(agent: Talk) -> None:
 
 
 async def test_a_turn_that_has_not_begun_ends_as_soon_as_it_does(talk: Talk) -> None:
+    await talk.talk("First.")
     ticket = await talk.say("Early. [[offline: delay 2]]")
     assert ticket.halt()
     assert ticket.halt()

@@ -195,7 +195,6 @@ class ClaudeProcess:
         A context that was compacted during the turn cannot be had back here, only from the transcript: False.
         """
         self._emit = None
-        self._gate.release()
         await self._rewinder.halt()
         if self._bridge.drop() or self._reader is None or self._reader.turn != turn:
             return self.alive  # it was never sent
