@@ -160,6 +160,30 @@ async def test_a_call_of_the_client_is_no_part_of_what_stays(talk: Talk) -> None
     assert (await talk.talk("And?", tools=(WEATHER,))).stop_reason == "tool_use"  # it was asked both
 
 
+async def test_a_turn_ends_once_it_has_cost_enough(agent: Talk) -> None:
+    first = await agent.talk(f"Once. {directive('Bash', command='echo once')}", max_cost_usd=1.0)
+    assert first.stop_reason == "end_turn"
+    spent = (await agent.manager.get(agent.address)).cost_usd
+    assert 0 < spent < 0.1
+    pid = await agent.pid()
+    calls = "".join(directive("Bash", command=f"sleep 0.3; echo {number}") for number in range(20))
+    done = await agent.talk(f"Much. {calls}", max_cost_usd=spent / 1000)
+    assert done.stop_reason == "budget_reached"
+    results = [event for event in agent.events if isinstance(event, AgentResult)]
+    assert len([result for result in results if not result.is_error]) < 20
+    assert await agent.pid() == pid
+    assert (await agent.talk("And?", max_cost_usd=1.0)).stop_reason == "end_turn"
+
+
+async def test_what_a_sub_agent_costs_counts(agent: Talk) -> None:
+    inner = directive("Bash", command="sleep 20").replace("[[", "[\\u005b").replace('"', '\\"')
+    prompt = f'{{"description": "look", "subagent_type": "general-purpose", "prompt": "Look. {inner}"}}'
+    await agent.talk("Hello.")
+    cost = (await agent.manager.get(agent.address)).cost_usd
+    done = await agent.talk(f"[[offline: call Agent {prompt}]]", max_cost_usd=cost * 0.8)
+    assert done.stop_reason == "budget_reached"
+
+
 async def test_an_answer_with_a_schema_is_whole_or_none(manager: SessionManager, model: Model) -> None:
     talk = Talk(manager, model, "chat")
     asked = TurnInput(

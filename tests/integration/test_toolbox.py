@@ -150,6 +150,13 @@ async def test_an_mcp_server_is_used_beside_the_clients_tools(agent: Talk, calcu
     assert calculator.called == [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
 
 
+async def test_both_are_there_from_the_first_turn_on(agent: Talk, calculator: Calculator) -> None:
+    box = Toolbox(tools=(), servers=(McpServer("calc", calculator.url),))
+    await agent.talk(f"Both? {directive('add', a=1, b=2)}", box, tools=(WEATHER,))
+    assert offered(agent, "Both?") == ["mcp__calc__add", "mcp__client__get_weather"]
+    assert calculator.called == [{"a": 1, "b": 2}]
+
+
 async def test_its_calls_can_wait_for_approval(agent: Talk, calculator: Calculator) -> None:
     box = Toolbox(servers=(McpServer("calc", calculator.url),))
     await agent.say(f"Add. {directive('add', a=1, b=2)}", box, permissions=Permissions((("mcp__calc", "ask"),)))

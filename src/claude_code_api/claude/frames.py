@@ -16,11 +16,11 @@ from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.control import Frame
 from claude_code_api.claude.failures import failure_of_result, failure_of_retry
 from claude_code_api.claude.gathered import STRUCTURED_OUTPUT, Gathered
+from claude_code_api.claude.reported import deltas_of, unreached, usage_of
 from claude_code_api.claude.tools import PREFIX
 from claude_code_api.core.turn import (
     AnswerRestarted,
     AnswerStarted,
-    ServerFailed,
     TextDelta,
     ThinkingDelta,
     ThinkingSigned,
@@ -45,7 +45,7 @@ class TurnReader:
 
     `started` once the CLI has begun with the message, `over` once the turn has ended; `compacted` once the CLI has
     replaced its context by a summary; `dirty` when the CLI's context is no longer what the turn says it is. `halted` is
-    set when somebody interrupts it: what it has said then is the answer.
+    the stop reason once the turn is interrupted: what it has said then is the answer.
 
     At the token limit the CLI goes on by itself with a message of its own. `continuation` then names that message, to
     be rewound; `truncated` is the completed turn, to be passed on when it is.
@@ -65,7 +65,7 @@ class TurnReader:
     ) -> None:
         self.turn = turn
         self.over = False
-        self.halted = False
+        self.halted: str | None = None
         self.compacted = False
         self.dirty = False
         self.continues = bool(answered)
@@ -240,7 +240,7 @@ class TurnReader:
         for block in message["content"]:
             index = len(self._blocks)
             events += self._block_started(index, block)
-            for delta in _whole(block):
+            for delta in deltas_of(block):
                 events += self._delta(index, delta)
         self._said_something = False
         self._stopped_for_tools = self._stop_reason == "tool_use"
@@ -272,16 +272,9 @@ class TurnReader:
     def _init(self, frame: Frame) -> Iterable[TurnEvent]:
         """The CLI says what it offers: a schema that it cannot compile it drops without a word."""
         if not self._structured or STRUCTURED_OUTPUT in frame.get("tools", (STRUCTURED_OUTPUT,)):
-            return self._unreached(frame)
+            return unreached(frame, self._servers)
         self.over = self.dirty = True
         return (TurnFailed(SchemaNotTaken("Claude Code does not take the JSON schema of the answer: simplify it.")),)
-
-    def _unreached(self, frame: Frame) -> Iterable[TurnEvent]:
-        """The MCP servers of the agent whose tools are not there."""
-        states = {server["name"]: server["status"] for server in frame.get("mcp_servers") or ()}
-        for name, why in self._servers.items():
-            if (state := states.get(name)) != "connected":
-                yield ServerFailed(name, why or f"It is not connected ({state or 'unknown'}).")
 
     def _retry(self, frame: Frame) -> Iterable[TurnEvent]:
         delay_ms = float(frame.get("retry_delay_ms") or 0)
@@ -294,8 +287,8 @@ class TurnReader:
 
     def _result(self, frame: Frame) -> Iterable[TurnEvent]:
         self.over = True
-        if self.halted and str(frame.get("terminal_reason")).startswith("aborted"):
-            return (self._interrupted(),)
+        if self.halted is not None and str(frame.get("terminal_reason")).startswith("aborted"):
+            return (self._halted_at(self.halted),)
         if frame.get("is_error") and not self._cut_short:
             return (TurnFailed(failure_of_result(frame, self._error_kind)),)
         self.spent = usage_of(frame.get("usage") or {})
@@ -311,10 +304,10 @@ class TurnReader:
             return ()
         return (completed,)
 
-    def _interrupted(self) -> TurnCompleted:
-        """What was said before somebody halted the turn; of an answer that has a schema, nothing."""
+    def _halted_at(self, stop_reason: str) -> TurnCompleted:
+        """What was said before the turn was halted; of an answer that has a schema, nothing."""
         self._gathered.json = ""
-        completed = self._completed("interrupted")
+        completed = self._completed(stop_reason)
         answered = any(message.role == "assistant" for message in completed.messages)
         return completed if answered else replace(completed, leaf=None, messages=())
 
@@ -334,28 +327,3 @@ class TurnReader:
                 return ()
         told, gathered.json = gathered.json, json.dumps(accepted, ensure_ascii=False)
         return (AnswerRestarted(),) if told else ()
-
-
-def _whole(block: Frame) -> list[Frame]:
-    """A block that came in one piece, as the deltas that it would have been."""
-    match block["type"]:
-        case "text":
-            return [{"type": "text_delta", "text": block["text"]}]
-        case "thinking":
-            signed = {"type": "signature_delta", "signature": block.get("signature") or ""}
-            return [{"type": "thinking_delta", "thinking": block["thinking"]}, signed]
-        case "tool_use":
-            return [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
-    return []
-
-
-def usage_of(usage: Frame) -> Usage:
-    """The tokens of a `usage` object of the Messages API."""
-    details = usage.get("output_tokens_details") or {}
-    return Usage(
-        input_tokens=int(usage.get("input_tokens") or 0),
-        output_tokens=int(usage.get("output_tokens") or 0),
-        cache_read_tokens=int(usage.get("cache_read_input_tokens") or 0),
-        cache_write_tokens=int(usage.get("cache_creation_input_tokens") or 0),
-        thinking_tokens=int(details.get("thinking_tokens") or 0),
-    )

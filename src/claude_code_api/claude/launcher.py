@@ -13,10 +13,11 @@ from pathlib import Path
 import structlog
 
 from claude_code_api.claude import transcript
+from claude_code_api.claude.basis import Basis
 from claude_code_api.claude.equipment import equip
 from claude_code_api.claude.launch import Installation, Workplace
 from claude_code_api.claude.permissions import Rules
-from claude_code_api.claude.process import Basis, ClaudeProcess
+from claude_code_api.claude.process import ClaudeProcess
 from claude_code_api.claude.tools import stubs, tools_for
 from claude_code_api.claude.warm import SpareSettings, WarmPool
 from claude_code_api.core.profiles import AGENT

@@ -7,52 +7,38 @@ and sends what the SDK's client does not (`client_composed`, `rewind_conversatio
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import uuid
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
 
 from claude_code_api.claude import transcript
 from claude_code_api.claude.activity import Narrator
+from claude_code_api.claude.basis import Basis
+from claude_code_api.claude.birth import born
+from claude_code_api.claude.bridge import Bridge
 from claude_code_api.claude.child import Child
 from claude_code_api.claude.control import Control, Frame
+from claude_code_api.claude.counting import counted
 from claude_code_api.claude.frames import TurnReader
-from claude_code_api.claude.knobs import UNTURNED, WRITES_NOTHING, knobs, token_limit
+from claude_code_api.claude.halting import Halter
+from claude_code_api.claude.knobs import UNTURNED, knobs, token_limit
 from claude_code_api.claude.launch import Workplace
-from claude_code_api.claude.life import LINE_LIMIT, Life
+from claude_code_api.claude.life import Life
+from claude_code_api.claude.outgoing import handshake, user_message
 from claude_code_api.claude.permissions import Gate, Rules
 from claude_code_api.claude.rewind import Rewinder
-from claude_code_api.claude.tools import SERVER, ClientTools, declined, results_of, tools_for
+from claude_code_api.claude.tools import results_of, tools_for
+from claude_code_api.claude.truncation import Truncation
 from claude_code_api.core.profiles import AGENT
-from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnCompleted, TurnEvent, TurnFailed, Usage
-from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut, UpstreamError
+from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnCompleted, TurnEvent, TurnFailed
+from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
-from claude_code_api.runtime.ports import Emit, Entry, Origin, Profile
+from claude_code_api.runtime.ports import Emit, Entry, Profile
 from claude_code_api.runtime.tasks import Tasks
 
 log = structlog.get_logger(__name__)
-
-_UNDO_S = _HALT_S = 5.0
-_COUNT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """What a child goes on from: its session, the entry to go on after (None for a fresh one), its cost so far.
-
-    `size` is the transcript's, in bytes; `entries` are those of it that the store does not have yet.
-    """
-
-    session: str = field(default_factory=lambda: str(uuid.uuid4()))
-    leaf: str | None = None
-    cost: float = 0.0
-    origin: Origin = Origin.FRESH
-    size: int = 0
-    entries: tuple[Entry, ...] = ()
 
 
 class ClaudeProcess:
@@ -68,9 +54,7 @@ class ClaudeProcess:
         self._cost_before = self._cost = basis.cost
         self._entries = list(basis.entries)
         self._kept = len(self._entries)
-        self._tools = ClientTools()
         self._knobs = UNTURNED
-        self._held_until_listed: Callable[[], None] | None = None
         self._structured = False
         self._is_agent = False
         self._is_unfit = False
@@ -78,15 +62,17 @@ class ClaudeProcess:
         self._reader: TurnReader | None = None
         self._emit: Emit | None = None
         self._servers: dict[str, str] = {}
-        self._turn_moved = asyncio.Event()
-        self._truncated = asyncio.Event()
         self._tasks = Tasks()
         self._life = Life(
             child, guard, self._tasks, place=place, heard=self._heard, broken=self._give_up, over=self._over
         )
         self._control = Control(self._life.write, self._request_refused)
+        self._bridge = Bridge(self._control)
+        self._tools = self._bridge.tools
         self._gate = Gate(rules, narrator, respond=self._control.respond, emit=self._tell)
         self._rewinder = Rewinder(self._control)
+        self._truncation = Truncation(self._rewinder, self._tasks, self._was_truncated)
+        self._halter = Halter(self._control, self._tasks)
 
     @classmethod
     async def spawn(
@@ -102,16 +88,7 @@ class ClaudeProcess:
         rules: Rules,
     ) -> ClaudeProcess:
         """Start a child in a process group of its own. Raises StartFailed."""
-        creating = Tasks().spawn(_create(argv, env, secrets, str(place.work)), "spawn")
-        try:
-            child = await asyncio.shield(creating)
-        except asyncio.CancelledError:
-            with contextlib.suppress(StartFailed):
-                orphan = await creating
-                orphan.kill()
-                await orphan.wait()
-            raise
-        guard.add(child.pid)
+        child = await born(argv, env=env, secrets=secrets, cwd=place.work, guard=guard)
         narrator = Narrator(place)
         return cls(child, basis, place=place.root.name, guard=guard, retry_s=retry_s, narrator=narrator, rules=rules)
 
@@ -152,21 +129,7 @@ class ClaudeProcess:
         self._tools.offered = tuple(tools)
         self._structured = profile.schema is not None
         self._is_agent = self._life.leaves_marked = profile.name == AGENT
-        first: Frame = {"subtype": "initialize"}
-        if tools:  # without a server there is no handshake with it, which takes longer than the rest of this one
-            first["sdkMcpServers"] = [SERVER]
-        if not self._is_agent:
-            first["systemPrompt"] = [profile.system] if profile.system else []
-        elif profile.system:
-            first["appendSystemPrompt"] = profile.system
-        if profile.schema is not None:
-            first["jsonSchema"] = json.loads(profile.schema)
-        requests = [first]
-        settings: Frame = {} if model is None else {"model": model}
-        if not keeps:
-            settings["env"] = WRITES_NOTHING
-        if settings:
-            requests.append({"subtype": "apply_flag_settings", "settings": settings})
+        requests = handshake(profile, tools, model=model, keeps=keeps)
         servers = profile.toolbox.servers if profile.toolbox is not None else ()
         if servers:
             self._tools.beside = {server.name: {"type": "http", "url": server.url} for server in servers}
@@ -195,10 +158,7 @@ class ClaudeProcess:
         return not self._tools.open or token_limit(knobs(options, None)) == token_limit(self._knobs)
 
     def send(self, turn: str, content: tuple[Block, ...], options: Options, emit: Emit) -> None:
-        """Send a user message, word for word: no slash command, no file mention (`client_composed`).
-
-        The results of open calls are given to those calls instead, and the CLI goes on where it stood.
-        """
+        """Send a user message. The results of open calls are given to those, and the CLI goes on where it stood."""
         answered = results_of(content) if self._tools.open else {}
         parked = self._reader
         wanted = self._tools_for(options)
@@ -223,21 +183,11 @@ class ClaudeProcess:
             self._give_up("Claude Code no longer waits for the result of a tool call.")
             return
         self._turn(options)
-        say = partial(self._answer, list(answered.values())) if answered else partial(self._say, turn, content)
-        if news is None:
-            say()
+        if answered:
+            say = partial(self._bridge.answer, list(answered.values()))
         else:
-            self._held_until_listed = say
-            self._control.tell(news)
-
-    async def _count(self, emit: Emit) -> None:
-        """Ask the CLI what its context weighs: it has the model's API count it."""
-        try:
-            weight = await self._control.ask({"subtype": "get_context_usage", "detail": "full"}, _COUNT_S)
-            usage = Usage(input_tokens=int(weight["totalTokens"]))
-            emit(TurnCompleted("end_turn", str(weight["model"]), usage, None))
-        except (ProcessDied, TimeoutError, KeyError, TypeError, ValueError):
-            emit(TurnFailed(UpstreamError("Claude Code could not count the tokens.", retry_after=5)))
+            say = partial(self._life.write, user_message(turn, content, self.cli_session_id))
+        self._bridge.tell(news, say)
 
     async def undo(self, turn: str) -> bool:
         """Interrupt the turn if it runs, and rewind the conversation to before its message.
@@ -247,8 +197,7 @@ class ClaudeProcess:
         self._emit = None
         self._gate.release()
         await self._rewinder.halt()
-        if self._reader is None or self._reader.turn != turn or self._held_until_listed is not None:
-            self._held_until_listed = None
+        if self._bridge.drop() or self._reader is None or self._reader.turn != turn:
             return self.alive  # it was never sent
         if self._reader.continues or self._reader.compacted or not await self._rewinder.one(turn):
             return False
@@ -260,29 +209,12 @@ class ClaudeProcess:
         return self._gate.decide(call, allowed=allowed, message=message)
 
     async def halt(self, turn: str) -> bool:
-        """End the turn where it stands, and keep what was said; False when it is to be undone instead.
-
-        A message that the CLI has not begun with would only wait for its end.
-        """
+        """End the turn where it stands, and keep what was said; False when it is to be undone instead."""
         reader = self._reader
         if reader is None or reader.turn != turn or self._emit is None:
             return False
-        reader.halted = True
         self._gate.release()
-        try:
-            async with asyncio.timeout(_HALT_S):
-                await self._moved_until(lambda: reader.started or reader.over)
-                if not reader.over:
-                    await self._control.ask({"subtype": "interrupt"}, _HALT_S)
-                    await self._moved_until(lambda: reader.over)
-        except (ProcessDied, TimeoutError):
-            return False
-        return not reader.dirty
-
-    async def _moved_until(self, reached: Callable[[], bool]) -> None:
-        while not reached():
-            self._turn_moved.clear()
-            await self._turn_moved.wait()
+        return await self._halter.halt(reader)
 
     async def rewind(self, turns: Sequence[str], taken_back: Callable[[str], None]) -> bool:
         """Take back completed turns that were sent to this process, the newest first; `taken_back` is told of each.
@@ -325,24 +257,6 @@ class ClaudeProcess:
         if self._emit is not None:
             self._emit(event)
 
-    def _say(self, turn: str, content: tuple[Block, ...]) -> None:
-        text_only = len(content) == 1 and content[0]["type"] == "text"
-        self._life.write(
-            {
-                "type": "user",
-                "uuid": turn,
-                "client_composed": True,
-                "parent_tool_use_id": None,
-                "session_id": self.cli_session_id,
-                "message": {"role": "user", "content": content[0]["text"] if text_only else list(content)},
-            }
-        )
-
-    def _answer(self, results: Sequence[Block]) -> None:
-        for result in results:
-            request_id, answer = self._tools.answer(result)
-            self._control.respond(request_id, {"mcp_response": answer})
-
     def _tools_for(self, options: Options) -> tuple[Tool, ...]:
         return tools_for(options, self._tools.offered, beside=self._structured or self._is_agent)
 
@@ -353,6 +267,7 @@ class ClaudeProcess:
         if wanted != self._knobs:
             self._knobs = wanted
             self._control.tell({"subtype": "apply_flag_settings", "settings": wanted})
+        self._halter.begin(options.max_cost_usd, self._cost)
         if self._is_agent and (request := self._gate.renew(options)) is not None:
             self._control.tell(request)
 
@@ -373,7 +288,9 @@ class ClaudeProcess:
         if kind == "control_response":
             self._control.take(frame["response"])
         elif kind == "control_request":
-            return self._asked(frame)
+            if frame["request"].get("subtype") == "hook_callback":
+                return self._gate.asked(frame["request_id"], frame["request"]["input"])
+            return self._bridge.asked(frame, self._reader)
         elif kind == "control_cancel_request":
             return self._gate.withdrawn(frame["request_id"])
         elif kind == "transcript_mirror":
@@ -383,49 +300,21 @@ class ClaudeProcess:
                 self._cost = max(self._cost, float(frame.get("total_cost_usd") or 0.0))
             if (reader := self._reader) is not None:
                 events = list(self._gate.behind(reader.feed(frame)))
-                self._turn_moved.set()
-                if (target := reader.continuation) is not None:
-                    reader.continuation = None
-                    self._truncated.clear()
-                    self._tasks.spawn(self._drop_continuation(reader, target), f"truncate-{reader.turn}")
-                if reader.truncated is not None:
-                    self._truncated.set()
+                self._halter.note(frame, reader)
+                self._truncation.note(reader)
                 self._is_unfit = self._is_unfit or reader.dirty
                 return events
         return ()
 
-    async def _drop_continuation(self, reader: TurnReader, target: str) -> None:
-        """The answer reached its token limit: end the turn there, without the words the CLI would put in to go on."""
-        clean = await self._rewinder.one(target)
+    def _was_truncated(self, reader: TurnReader, completed: TurnCompleted | None, clean: bool) -> None:
         self._is_unfit = self._is_unfit or not clean
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_UNDO_S):
-                await self._truncated.wait()
-        if self._emit is not None and self._reader is reader and reader.truncated is not None:
-            self._emit(reader.truncated)
-        if not clean or reader.truncated is None:
+        if completed is not None and self._reader is reader:
+            self._tell(completed)
+        if not clean or completed is None:
             self._life.kill()
 
-    def _asked(self, frame: Frame) -> Iterable[TurnEvent]:
-        """The CLI asks for a tool, or for leave; what is not offered it gets told so, or it would wait for ever."""
-        request, identity = frame["request"], frame["request_id"]
-        if request.get("subtype") == "hook_callback":
-            return self._gate.asked(identity, request["input"])
-        if request.get("subtype") != "mcp_message" or request.get("server_name") != SERVER:
-            self._control.refuse(identity, f"{request.get('subtype')} is not available here")
-            return ()
-        answer, call = self._tools.take(identity, request["message"])
-        if answer is not None:
-            self._control.respond(identity, {"mcp_response": answer})
-        if request["message"].get("method") == "tools/list" and (say := self._held_until_listed) is not None:
-            self._held_until_listed = None
-            say()
-        if call is None or self._reader is None:
-            return ()
-        if not self._reader.expects(call):
-            self._answer([declined(call)])
-            return ()
-        return self._reader.called(call)
+    async def _count(self, emit: Emit) -> None:
+        emit(await counted(self._control))
 
     def _request_refused(self, why: str) -> None:
         self._give_up(f"Claude Code refused the turn's tools or options: {why}")
@@ -434,10 +323,3 @@ class ClaudeProcess:
         """What the process says can no longer be followed."""
         self._tell(TurnFailed(ProcessDied(why, retry_after=1)))
         self._life.kill()
-
-
-async def _create(argv: list[str], env: dict[str, str], secrets: dict[str, str], cwd: str) -> Child:
-    try:
-        return await Child.spawn(argv, env=env, secrets=secrets, cwd=cwd, limit=LINE_LIMIT)
-    except OSError as error:
-        raise StartFailed(f"Claude Code could not be started: {error}", retry_after=5) from error

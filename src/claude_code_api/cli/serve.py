@@ -134,9 +134,10 @@ def _tell_of_agents(settings: Settings, *, offline: bool) -> None:
     if has_keys and not settings.agent.allow_unsandboxed:
         return
     who = "whoever has an API key" if has_keys else "whoever uses this machine"
+    asking = f"asking before {', '.join(settings.agent.ask)} only" if settings.agent.ask else "without asking"
     _console.print(
-        f"Models named agent/... are open to {who}: they run commands and change files here without asking, with the "
-        "rights of this server, and without a sandbox.",
+        f"Models named agent/... are open to {who}: they run commands and change files here {asking}, with the rights "
+        "of this server, and without a sandbox.",
         highlight=False,
         soft_wrap=True,
     )

@@ -76,7 +76,8 @@ class Options:
 
     `compacts` False: what does not fit the model's context is an error, and not replaced by a summary. `counts`:
     nothing is said to the model, and the turn ends with the tokens of its history as what it would have read.
-    `permissions` say which calls of its own tools an agent makes without asking.
+    `permissions` say which calls of its own tools an agent makes without asking. `max_cost_usd` ends the turn where it
+    stands once it has cost so much, sub-agents included, and the model would go on.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -89,6 +90,7 @@ class Options:
     counts: bool = False
     max_tool_calls: int | None = None
     permissions: Permissions = EVERYTHING
+    max_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +302,8 @@ class TurnCompleted:
     """The turn is over and part of the conversation.
 
     `stop_reason` is the Messages API's: with `tool_use` the calls of the last message wait for the client's results;
-    with `refusal` the model declined to meet the schema, and says why in its text; with `interrupted`, which is ours,
-    somebody halted the turn, and what was said and done until then is all. `messages` is what the conversation
+    with `refusal` the model declined to meet the schema, and says why in its text. `interrupted` and `budget_reached`
+    are ours: the turn was halted, and what was said and done until then is all. `messages` is what the conversation
     gained after the user's message (assistant messages, tool results between them); `leaf` names its last entry in the
     CLI's transcript, None when the transcript does not hold the turn as it is told here. `compacted`: the model's
     context was replaced by a summary on the way. `stop_sequence` is the text of `Options.stop` that the answer met.

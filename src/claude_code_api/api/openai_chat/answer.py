@@ -33,6 +33,7 @@ _FINISH = {
     "stop_sequence": "stop",
     "tool_use": "tool_calls",
     "interrupted": "stop",
+    "budget_reached": "stop",
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "refusal": "content_filter",
