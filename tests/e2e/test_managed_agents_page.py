@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_managed_agents_resources import SKILL
 from tests.gateway import Gateway
+from tests.resources import SKILL
 
 PAGE = Path(__file__).parents[2] / "docs" / "managed-agents.md"
 

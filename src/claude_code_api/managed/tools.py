@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
+from claude_code_api.core.toolbox import CLIENT_SERVER
 from claude_code_api.errors import InvalidRequest, NotSupported
 
 Json: TypeAlias = dict[str, Any]
@@ -21,8 +22,6 @@ TOOLSET, MCP_TOOLSET, CUSTOM = "agent_toolset_20260401", "mcp_toolset", "custom"
 _ALLOW, _ASK, _AUTO = "always_allow", "always_ask", "auto"
 _MOST_TOOLS, _MOST_SERVERS, _LONGEST_URL = 256, 20, 2048
 _SERVER = re.compile(r"(?!.*__)(?!_)[A-Za-z0-9_-]{1,64}(?<!_)")
-_TAKEN_SERVERS = ("client", "ide", "claude-in-chrome", "computer-use")
-"""Names that Claude Code, or this gateway, has servers of."""
 _NOT_CARRIED_OUT = ("allowed_domains", "blocked_domains", "max_content_tokens", "url_sources", "user_location")
 """What `web_fetch` and `web_search` have for settings, and Claude Code has not."""
 
@@ -42,10 +41,10 @@ def resolved_servers(servers: Sequence[Json], where: str = "mcp_servers") -> lis
     for index, server in enumerate(servers):
         at = f"{where}.{index}"
         name = server["name"]
-        if not _SERVER.fullmatch(name) or name.lower() in _TAKEN_SERVERS:
+        if not _SERVER.fullmatch(name) or name == CLIENT_SERVER:
             raise InvalidRequest(
                 f"{at}.name: Claude Code names the server's tools after it, so it takes 1 to 64 letters, digits, '-' "
-                f"and single '_' inside, and none of {', '.join(_TAKEN_SERVERS)}.",
+                f"and single '_' inside, and {CLIENT_SERVER!r} is taken.",
                 param=f"{at}.name",
             )
         if name in made:

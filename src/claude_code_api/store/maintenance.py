@@ -21,7 +21,18 @@ from sqlalchemy.pool import NullPool
 from claude_code_api.errors import ConfigError
 from claude_code_api.store import migrate
 from claude_code_api.store.database import LOCK_WAIT_S, reason_of
-from claude_code_api.store.schema import api_key, conversation, idempotency, response, transcript_entry, turn
+from claude_code_api.store.schema import (
+    api_key,
+    conversation,
+    idempotency,
+    managed_agent,
+    managed_environment,
+    managed_file,
+    managed_skill,
+    response,
+    transcript_entry,
+    turn,
+)
 
 _COUNTED = {
     "conversations": conversation,
@@ -29,6 +40,10 @@ _COUNTED = {
     "responses": response,
     "transcript entries": transcript_entry,
     "answers with a key": idempotency,
+    "agents": managed_agent,
+    "environments": managed_environment,
+    "files": managed_file,
+    "skills": managed_skill,
     "API keys": api_key,
 }
 _REFUSED = ("locked", "unable to open", "readonly", "full", "I/O error")
