@@ -65,7 +65,7 @@ def _waiting(
 ) -> tuple[list[NewEvent], dict[str, Any]]:
     """What waits for a client behind a turn: the calls that it ended with, if it did."""
     named = {event.call_id: event.id for event in events if event.call_id is not None}
-    calls = [block["id"] for block in open_calls(last.output)]
+    calls = [block["id"] for block in open_calls(last.stop_reason, last.output)]
     waiting = tuple(Waiting(named[call], call, "result") for call in calls if call in named)
     if not waiting and not session.waiting:
         return [], {}

@@ -313,7 +313,11 @@ class Sessions:
                 del self._workers[log.key]
 
     async def _equip(self, log: Log) -> Asked:
-        return await self._equipment.of(log.session)
+        asked = await self._equipment.of(log.session)
+        actor = self._manager.live(log.address)
+        if log.session.is_implicit and actor is not None and actor.launched_model is not None:
+            return replace(asked, model=actor.launched_model)  # nobody asked for another: its process can go on
+        return asked
 
     async def _look(self, log: Log) -> Conversation:
         view: SessionView = await self._manager.get(log.address)

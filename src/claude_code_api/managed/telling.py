@@ -181,7 +181,7 @@ class Teller:
 
     def _complete(self, done: TurnCompleted) -> None:
         self._end_request(done.usage, is_error=done.stop_reason == "interrupted")
-        for block in open_calls(done.messages):
+        for block in open_calls(done.stop_reason, done.messages):
             event = custom_tool_use(block, self.turn_id)
             self._told.events.append(event)
             self._told.wants.append(Waiting(event.id, block["id"], "result"))
@@ -233,10 +233,10 @@ def custom_tool_use(block: Block, turn_id: str | None) -> NewEvent:
     return ev.event(ev.CUSTOM_TOOL_USE, body, turn_id=turn_id, call_id=block["id"])
 
 
-def open_calls(messages: Sequence[Message]) -> list[Block]:
-    """The calls of the client's tools that a turn ended with."""
+def open_calls(stop_reason: str, messages: Sequence[Message]) -> list[Block]:
+    """The calls of the client's tools that a turn ended with, and that wait for their results."""
     last = messages[-1] if messages else None
-    if last is None or last.role != "assistant":
+    if stop_reason != "tool_use" or last is None or last.role != "assistant":
         return []
     return [block for block in last.content if block["type"] == "tool_use" and not block.get("internal")]
 

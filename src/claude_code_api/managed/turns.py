@@ -29,7 +29,7 @@ from claude_code_api.runtime.ticket import Ticket
 log_ = structlog.get_logger(__name__)
 
 MOST_TRIES = 3
-_LONGEST_PAUSE_S = 60.0
+_LONGEST_PAUSE_S, _MOST_DOUBLINGS = 60.0, 10
 _STORE_PAUSE_S = 1.0
 
 _MAY_PASS = (
@@ -37,10 +37,10 @@ _MAY_PASS = (
     err.UpstreamOverloaded,
     err.UpstreamRateLimited,
     err.StartFailed,
-    err.CapacityExceeded,
-    err.ConversationBusy,
     err.StoreUnavailable,
 )
+_FULL = (err.CapacityExceeded, err.ConversationBusy)
+"""Nothing is wrong with the turn: it waits for as long as it takes."""
 _OVER = (err.ShuttingDown, err.ConversationDeleted, err.ConversationNotFound)
 """Nothing more can be done for the session, here or at all."""
 
@@ -147,6 +147,8 @@ class SessionTurn:
         `finish` writes its last events. Raises ShuttingDown, ConversationDeleted or ConversationNotFound.
         """
         self._halted.clear()
+        if not self._closing.is_set():
+            self._wake.clear()
         self._running = True
         try:
             return await self._tried(run, asked, started, finish)
@@ -160,7 +162,9 @@ class SessionTurn:
         started: Callable[[], None],
         finish: Callable[[Told, Ended], Awaitable[None]],
     ) -> Ended:
+        tries = 0
         while True:
+            tries += 1
             told, ended = await self._once(run, asked, started)
             error = ended.error
             if isinstance(error, _OVER):
@@ -169,15 +173,18 @@ class SessionTurn:
                 ended = Ended()
             elif isinstance(error, err.TurnCancelled):
                 ended = Ended()  # somebody interrupted it in another dialect
+            elif isinstance(error, _FULL):
+                await self._try_again(replace(run, turn_id=None), told, error, tries)
+                continue
             elif error is not None and _may_pass(error) and run.attempt < MOST_TRIES:
                 run = replace(run, attempt=run.attempt + 1, turn_id=None)
-                await self._try_again(run, told, error)
+                await self._try_again(run, told, error, run.attempt - 1)
                 continue
             await finish(told, ended)
             return ended
 
-    async def _try_again(self, run: Run, told: Told, error: err.GatewayError) -> None:
-        pause = self._first_pause_s * 2 ** (run.attempt - 2)
+    async def _try_again(self, run: Run, told: Told, error: err.GatewayError, tries: int) -> None:
+        pause = self._first_pause_s * 2 ** min(tries - 1, _MOST_DOUBLINGS)
         pause = min(_LONGEST_PAUSE_S, max(pause, error.retry_after or 0.0))
         agent = self._log.session.agent
         waiting = ev.status_events("rescheduling", agent, self._thread_id)
@@ -191,8 +198,6 @@ class SessionTurn:
         await self.write(*ev.status_events("running", agent, self._thread_id), status="running")
 
     async def _once(self, run: Run, asked: TurnInput, started: Callable[[], None]) -> tuple[Told, Ended]:
-        if self._halted.is_set():
-            return Told(), Ended()
         session = self._log.session
         if run.turn_id is not None and (done := await self._log.store.completed_turn(session.key, run.turn_id)):
             completed = TurnCompleted(done.stop_reason, done.model, done.usage, None, done.output)
@@ -203,6 +208,8 @@ class SessionTurn:
         except err.GatewayError as error:
             return Told(), Ended(error=error)
         self._ticket = ticket
+        if self._halted.is_set():
+            ticket.halt()  # what the user said is part of the conversation all the same
         try:
             started()
             return await self._read(ticket, run, asked)
@@ -275,7 +282,7 @@ def rest_of(done: TurnCompleted, turn_id: str, have: list[StoredEvent], decide: 
         else:
             rest.events.append(one)
     rest.events = [*open_requests(have, done, turn_id), *rest.events]
-    calls = [block["id"] for block in open_calls(done.messages)]
+    calls = [block["id"] for block in open_calls(done.stop_reason, done.messages)]
     named = {**known, **{one.call_id: one.id for one in rest.events if one.call_id is not None}}
     rest.wants = [Waiting(named[call], call, "result") for call in calls if call in named]
     return rest

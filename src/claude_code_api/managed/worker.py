@@ -20,9 +20,9 @@ from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.managed import events as ev
 from claude_code_api.managed import outcomes, queue
 from claude_code_api.managed.follow import follow
+from claude_code_api.managed.grading import Grading
 from claude_code_api.managed.log import Log
 from claude_code_api.managed.mapping import Asked
-from claude_code_api.managed.outcomes import Grader
 from claude_code_api.managed.session_store import Json, NewEvent, Run, StoredEvent
 from claude_code_api.managed.standing import Conversation, spent, thread_id_of
 from claude_code_api.managed.telling import Told
@@ -31,6 +31,7 @@ from claude_code_api.managed.turns import Ended, SessionTurn, Turns, open_reques
 log_ = structlog.get_logger(__name__)
 
 _STORE_PAUSE_S = 1.0
+_INTERRUPTED = "The agent was interrupted."
 
 
 class Worker:
@@ -59,8 +60,7 @@ class Worker:
         self._turn = SessionTurn(log, turns, self._thread_id, closing, ask=ask, first_pause_s=first_pause_s)
         self._came = asyncio.Event()
         self._attending = asyncio.Lock()
-        self._grader: Grader | None = None
-        self._interrupted = False
+        self._grading = Grading(log, turns, self._turn.write, started=self._attend_soon)
         self._is_told_to_run = False
 
     def wake(self) -> None:
@@ -68,7 +68,7 @@ class Worker:
         self._came.set()
         if self._closing.is_set():
             self._turn.wake()
-        elif self._turn.runs or self._grader is not None:
+        elif self._turn.runs or self._grading.runs:
             self._attend_soon()
 
     async def run(self) -> None:
@@ -146,8 +146,8 @@ class Worker:
 
     async def _interrupt_idle(self, ids: Sequence[str]) -> None:
         """Nothing runs: what waits for the client waits no more."""
-        await self._turn.write(processed=ids, waiting=())
-        await self._rest(ev.END_TURN)
+        await self._end_outcome("interrupted", _INTERRUPTED)
+        await self._rest(ev.END_TURN, processed=ids, waiting=())
 
     async def _has_reached_its_budget(self) -> bool:
         session = self._log.session
@@ -199,9 +199,10 @@ class Worker:
             await self._finish(Told(), ended)
         else:
             ended = await self._turn.run(run, asked, started=self._attend_soon, finish=self._finish)
-        outcome = outcomes.active(self._log.session.outcomes)
-        if outcome is not None and (ended.error is not None or ended.was_halted):
-            await self._end_outcome(outcome, "interrupted" if ended.was_halted else "failed", ended)
+        if ended.error is not None:
+            await self._end_outcome("failed", ended.error.message)
+        elif ended.was_halted:
+            await self._end_outcome("interrupted", _INTERRUPTED)
 
     async def _asked(self, run: Run, equipped: Asked) -> TurnInput:
         given = await self._log.store.events_by_id(self._log.key, run.events)
@@ -281,13 +282,12 @@ class Worker:
         """While a turn runs: halt it, and pass decisions on."""
         async with self._attending:
             for event in await self._log.store.queued(self._log.key):
-                if event.type == ev.INTERRUPT and (self._turn.runs or self._grader is not None):
+                if event.type == ev.INTERRUPT and (self._turn.runs or self._grading.runs):
                     await self._turn.write(processed=[event.id])
                     if self._turn.runs:
                         self._turn.halt()
-                    if self._grader is not None:
-                        self._interrupted = True
-                        self._grader.halt()
+                    else:
+                        self._grading.halt()
                 elif event.type == ev.CONFIRMATION and self._turn.runs:
                     await self._turn.write(processed=[event.id])
                     await self._decide(event)
@@ -309,50 +309,18 @@ class Worker:
 
     async def _go_on_with(self, outcome: Json) -> None:
         """Grade what the agent has done for an outcome, and have it revised."""
-        named = {"outcome_id": outcome["outcome_id"], "iteration": outcome["iteration"]}
-        started = ev.event("span.outcome_evaluation_start", named)
-        evaluating = outcomes.change(outcome["outcome_id"], result="evaluating")
-        await self._turn.write(started, outcomes=evaluating, run=None)
-        defined = (await self._uses([outcome["event_id"]]))[0]
-        grade = await self._grade(defined)
-        result: str = grade.result
-        if self._interrupted:
-            result, self._interrupted = "interrupted", False
-        elif result == "needs_revision" and outcome["iteration"] + 1 >= defined.body["max_iterations"]:
-            result = "max_iterations_reached"
-        told = {"result": result, "explanation": grade.explanation, "usage": ev.model_usage(grade.usage)}
-        ended = ev.event("span.outcome_evaluation_end", {**named, "outcome_evaluation_start_id": started.id, **told})
-        values: Json = {"result": result, "explanation": grade.explanation}
-        if result == "needs_revision":
-            values |= {"result": "running", "iteration": outcome["iteration"] + 1}
-        after = outcomes.change(outcome["outcome_id"], **values)
-        if result in ("needs_revision", "max_iterations_reached"):
-            key = f"{outcome['outcome_id']}-{outcome['iteration']}"
-            await self._begin(Run(key, (), outcome=outcome["outcome_id"]), ended, outcomes=after)
+        graded = await self._grading.grade(outcome, (await self._equip()).model)
+        if graded.run is None:
+            await self._turn.write(graded.event, outcomes=graded.outcomes)
         else:
-            await self._turn.write(ended, outcomes=after)
+            await self._begin(graded.run, graded.event, outcomes=graded.outcomes)
 
-    async def _grade(self, defined: StoredEvent) -> outcomes.Grade:
-        told = await self._record_since(defined)
-        equipped = await self._equip()
-        self._grader = Grader(self._turns, self._log.session.tenant, equipped.model)
-        self._attend_soon()
-        try:
-            return await self._grader.grade(defined.body, told)
-        except err.ShuttingDown:
-            raise
-        except (err.GatewayError, ValueError, KeyError) as error:
-            return outcomes.Grade("failed", f"The work could not be graded: {error}", ev.NO_USAGE)
-        finally:
-            self._grader = None
-
-    async def _record_since(self, defined: StoredEvent) -> str:
-        return outcomes.record(await queue.since(self._log.store, self._log.key, defined.seq))
-
-    async def _end_outcome(self, outcome: Json, result: str, ended: Ended) -> None:
-        why = "The agent was interrupted." if ended.error is None else ended.error.message
-        after = outcomes.change(outcome["outcome_id"], result=result, explanation=why)
-        await self._turn.write(outcomes=after)
+    async def _end_outcome(self, result: str, why: str) -> None:
+        """The agent works towards nothing any more."""
+        outcome = outcomes.active(self._log.session.outcomes)
+        if outcome is not None:
+            after = outcomes.change(outcome["outcome_id"], result=result, explanation=why)
+            await self._turn.write(outcomes=after)
 
 
 def _said(text: str) -> list[Block]:

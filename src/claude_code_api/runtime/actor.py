@@ -101,6 +101,12 @@ class Actor:
         return self.record.profile if standing is None else standing.profile.name
 
     @property
+    def launched_model(self) -> str | None:
+        """The model that the live process was started with, as it was asked for."""
+        standing = self._process.standing
+        return None if standing is None else standing.profile.model
+
+    @property
     def resting(self) -> bool:
         """Nothing is under way: what there is to know is in the store."""
         return self.state in RESTING and not self._mailbox and not self._pending
