@@ -413,12 +413,13 @@ def test_a_database_of_an_earlier_version_is_brought_here_unless_a_server_uses_i
     gateway = start_gateway()
     database = gateway.data / "default" / "conversations.db"
     with sqlite3.connect(database) as connection:
-        for table in ("api_key", "response_event", "response"):
+        later = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'managed_%'")
+        for table in ("api_key", "response_event", "response", *(name for (name,) in later.fetchall())):
             connection.execute(f"DROP TABLE {table}")
-        connection.execute("ALTER TABLE turn DROP COLUMN developer")
-        connection.execute("ALTER TABLE conversation DROP COLUMN metadata")
-        connection.execute("ALTER TABLE conversation DROP COLUMN kept")
-        connection.execute("ALTER TABLE conversation DROP COLUMN profile")
+        for column in ("developer", "stop_sequence"):
+            connection.execute(f"ALTER TABLE turn DROP COLUMN {column}")
+        for column in ("toolbox", "metadata", "kept", "profile"):
+            connection.execute(f"ALTER TABLE conversation DROP COLUMN {column}")
         connection.execute("UPDATE alembic_version SET version_num = '0002'")
     connection.close()
     done = keys(gateway.data, "create", "--name", "alice")

@@ -15,6 +15,9 @@ from claude_code_api.store import conversations
 from claude_code_api.store.rows import TOKENS
 from claude_code_api.store.schema import conversation, managed_event, managed_session
 
+_ROUNDED = 5e-7
+"""Seconds: by how much a moment that was shown can differ from the one that is stored."""
+
 _NAMES = tuple(one.name for one in fields(ManagedSession) if one.name not in ("key", "tenant", "session_id"))
 _OF_CONVERSATION = tuple(column.label(f"of_{column.name}") for column in conversation.c)
 _WITH_SESSION = select(managed_session, *_OF_CONVERSATION).select_from(
@@ -85,16 +88,16 @@ def page(connection: Connection, tenant: str, query: SessionQuery) -> list[Liste
 
 
 def within(column: ColumnElement[Any], bounds: Bounds) -> list[ColumnElement[bool]]:
-    """What picks the rows between these moments."""
+    """What picks the rows between these moments, which are the ones that were shown: whole microseconds."""
     found = []
     if bounds.gt is not None:
-        found.append(column > bounds.gt)
+        found.append(column > bounds.gt + _ROUNDED)
     if bounds.gte is not None:
-        found.append(column >= bounds.gte)
+        found.append(column >= bounds.gte - _ROUNDED)
     if bounds.lt is not None:
-        found.append(column < bounds.lt)
+        found.append(column < bounds.lt - _ROUNDED)
     if bounds.lte is not None:
-        found.append(column <= bounds.lte)
+        found.append(column <= bounds.lte + _ROUNDED)
     return found
 
 
