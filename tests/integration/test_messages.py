@@ -294,3 +294,30 @@ def test_without_a_key_nobody_gets_in(start_gateway: Callable[..., Gateway]) -> 
     response = send(gateway, user("Hi"))
     assert refused(response, 401, "authentication_error")
     assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_what_a_session_asks_at_the_end_of_its_line_is_taken_back_in_place(gateway: Gateway, model: Model) -> None:
+    headers = {"X-Claude-Code-Session-Id": "messages-line"}
+    chat, tap = Window(gateway, {"tools": [WEATHER], "headers": headers}), Tap(model)
+    first = chat.say("Remember the word heron.")
+    assert first.name.startswith("messages-line:")
+    aside = say(gateway, *chat.messages, user("What might the user say next?"), tools=[WEATHER], headers=headers)
+    assert (aside.name, aside.start) == (first.name, "live")
+    pid = gateway.pid(first.name)
+    last = chat.say("Which word did I ask you to remember?")
+    assert (last.name, last.start, gateway.pid(first.name)) == (first.name, "forked", pid)
+    assert "What might" not in str(tap.take()[-1]["messages"])
+    assert gateway.session(first.name)["turns"] == 3
+
+
+def test_two_sub_agents_with_one_task_are_two_lines(gateway: Gateway) -> None:
+    answers = [
+        say(
+            gateway,
+            user("Look around."),
+            tools=[WEATHER],
+            headers={"X-Claude-Code-Session-Id": "messages-agents", "X-Claude-Code-Agent-Id": agent},
+        )
+        for agent in ("a1", "a2", "a1")
+    ]
+    assert [one.name == answers[0].name for one in answers] == [True, False, True]

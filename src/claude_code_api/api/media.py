@@ -36,11 +36,13 @@ class Image:
 class Media:
     """How large an image or file may be, in bytes, and the images that were fetched for a request, by their URL.
 
-    `awaited`: they are still to be fetched, and something else stands for them.
+    `files` are the uploaded files that it names, in base64, by their ids. `awaited`: all these are still to be fetched,
+    and something else stands for them.
     """
 
     max_bytes: int = DEFAULT_MAX_BYTES
     fetched: Mapping[str, Image] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     awaited: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
 from claude_code_api.api import media
@@ -15,7 +16,6 @@ OWN_SIGNATURE = "claude-code-api"
 """What signs thinking that is none: what an agent did, as its client was told of it. No model takes it back."""
 
 _PDF, _PLAIN = "application/pdf", "text/plain"
-_LATER = "there is no Files API here; send it as base64"
 
 
 def blocks_of(block: ContentBlock, role: str, at: str, given: Media) -> list[Block]:
@@ -51,10 +51,18 @@ def result_of(block: ContentBlock, at: str, given: Media) -> list[Block]:
 def urls_to_fetch(request: CountRequest) -> list[tuple[str, str]]:
     """The images that a request names by something other than a data URL: (field, URL)."""
     return [
-        found
-        for index, message in enumerate(request.messages)
-        if message.role == "user"
-        for found in _urls(message.content, f"messages.{index}.content")
+        (f"{at}.url", source.url)
+        for at, block, source in _sources(request)
+        if block.type == "image" and source.type == "url" and source.url and not media.is_data_url(source.url)
+    ]
+
+
+def files_to_read(request: CountRequest) -> list[tuple[str, str]]:
+    """The uploaded files that a request names: (field, id)."""
+    return [
+        (f"{at}.file_id", source.file_id)
+        for at, block, source in _sources(request)
+        if source.type == "file" and source.file_id is not None
     ]
 
 
@@ -70,6 +78,12 @@ def image(block: ContentBlock, at: str, given: Media) -> Block:
     source = _source(block, at)
     if source.type == "url":
         return media.picture(required(source.url, f"{at}.source.url"), f"{at}.source.url", given)
+    if source.type == "file" and given.awaited:
+        return media.Image("image/png", "").block()
+    if source.type == "file":
+        data = _file(source, at, given)
+        found = media.image_type(base64.b64decode(data[:64])) or ""
+        return media.image_of(f"data:{found};base64,{data}", f"{at}.source.file_id", given).block()
     if source.type != "base64":
         raise _no_such_source(source, at)
     data = required(source.data, f"{at}.source.data")
@@ -77,18 +91,32 @@ def image(block: ContentBlock, at: str, given: Media) -> Block:
     return media.image_of(f"data:{kind};base64,{data}", f"{at}.source", given).block()
 
 
-def _urls(content: object, where: str) -> Iterator[tuple[str, str]]:
+def _sources(request: CountRequest) -> Iterator[tuple[str, ContentBlock, Source]]:
+    """What the user shows: (where, the block, its source)."""
+    for index, message in enumerate(request.messages):
+        if message.role == "user":
+            yield from _sources_in(message.content, f"messages.{index}.content")
+
+
+def _sources_in(content: object, where: str) -> Iterator[tuple[str, ContentBlock, Source]]:
     for number, block in enumerate(content if isinstance(content, list) else []):
         if not isinstance(block, ContentBlock):
             continue
         at, source = f"{where}.{number}", block.source
         if block.type == "tool_result":
-            yield from _urls(block.content, f"{at}.content")
-        elif isinstance(source, Source):
-            yield from _urls(source.content, f"{at}.source.content")
-            url = source.url if block.type == "image" and source.type == "url" else None
-            if url is not None and not media.is_data_url(url):
-                yield f"{at}.source.url", url
+            yield from _sources_in(block.content, f"{at}.content")
+        elif isinstance(source, Source) and block.type in ("image", "document"):
+            yield from _sources_in(source.content, f"{at}.source.content")
+            yield f"{at}.source", block, source
+
+
+def _file(source: Source, at: str, given: Media) -> str:
+    """The base64 of an uploaded file. Raises InvalidRequest."""
+    where = f"{at}.source.file_id"
+    data = given.files.get(required(source.file_id, where))
+    if data is None:
+        raise InvalidRequest(f"{where} was not read.", param=where)
+    return data
 
 
 def _thought(block: ContentBlock, at: str) -> list[Block]:
@@ -113,14 +141,19 @@ def _document(block: ContentBlock, at: str, given: Media) -> list[Block]:
         return [{**_text_document(data, title), **about}]
     if source.type == "url":
         raise UnsupportedParameter(
-            f"{at}.source.url: documents are not fetched here; send it as base64.", param=f"{at}.source.url"
+            f"{at}.source.url: documents are not fetched here; send it as base64, or upload it to /v1/files.",
+            param=f"{at}.source.url",
         )
-    if source.type != "base64":
+    if source.type == "file" and given.awaited:
+        return [_text_document("", title)]
+    if source.type == "file":
+        url, where = _file(source, at, given), f"{at}.source.file_id"
+    elif source.type == "base64":
+        data = required(source.data, f"{at}.source.data")
+        url, where = f"data:{source.media_type or _PDF};base64,{data}", f"{at}.source"
+    else:
         raise _no_such_source(source, at)
-    data = required(source.data, f"{at}.source.data")
-    kind = source.media_type or _PDF
-    url = f"data:{kind};base64,{data}"
-    return [{**media.document(url, title or None, f"{at}.source", given, image_part="image"), **about}]
+    return [{**media.document(url, title or None, where, given, image_part="image"), **about}]
 
 
 def _of_blocks(source: Source, title: str, at: str, given: Media) -> list[Block]:
@@ -183,8 +216,6 @@ def _source(block: ContentBlock, at: str) -> Source:
 
 
 def _no_such_source(source: Source, at: str) -> InvalidRequest:
-    if source.type == "file":
-        return UnsupportedParameter(f"{at}.source.file_id: {_LATER}.", param=f"{at}.source.file_id")
     return UnsupportedParameter(
         f"{at}.source.type: {source.type[:100]!r} is not offered; send it as base64.", param=f"{at}.source.type"
     )

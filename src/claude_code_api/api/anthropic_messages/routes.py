@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 
 from claude_code_api.api.anthropic_messages import tokens
 from claude_code_api.api.anthropic_messages.answer import Head
+from claude_code_api.api.anthropic_messages.files import with_files
 from claude_code_api.api.anthropic_messages.lines import place_of
-from claude_code_api.api.anthropic_messages.parts import urls_to_fetch
+from claude_code_api.api.anthropic_messages.parts import files_to_read, urls_to_fetch
 from claude_code_api.api.anthropic_messages.stream import Stream, whole, whole_refused
 from claude_code_api.api.anthropic_messages.translate import ParsedRequest, parse
 from claude_code_api.api.anthropic_messages.wire import CountRequest, MessagesRequest
@@ -80,7 +81,7 @@ async def count_tokens(request: Request, body: CountRequest, context: Ctx, calle
 
 
 async def _parsed(request: Request, body: MessagesRequest, context: Context, tenant: str) -> ParsedRequest:
-    """Translate the body, and then once more with the images that it names by URL: what is wrong is told before."""
+    """Translate the body, and then once more with the images and files that it names: what is wrong is told before."""
     place = place_of(body.conversation_id, request.headers, context.conversation_headers)
 
     def parsed(media: Media) -> ParsedRequest:
@@ -97,8 +98,10 @@ async def _parsed(request: Request, body: MessagesRequest, context: Context, ten
         first = await asyncio.get_running_loop().run_in_executor(context.checks, parsed, context.images.awaited)
     else:
         first = parsed(context.images.awaited)
-    wanted = urls_to_fetch(body)
-    return parsed(await fetched(request, context, tenant, wanted)) if wanted else first
+    urls, files = urls_to_fetch(body), files_to_read(body)
+    if not urls and not files:
+        return first
+    return parsed(await with_files(await fetched(request, context, tenant, urls), context, tenant, files))
 
 
 async def _whole(request: Request, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:

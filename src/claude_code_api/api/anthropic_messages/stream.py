@@ -27,6 +27,7 @@ from claude_code_api.core.turn import (
     AgentResult,
     AnswerRestarted,
     AnswerStarted,
+    ApprovalWanted,
     Block,
     TextDelta,
     ThinkingDelta,
@@ -72,7 +73,7 @@ class Stream:
                 yield from self._say(event.text)
             case ThinkingStarted() | ThinkingDelta() | ThinkingSigned() if self._head.thinking:
                 yield from self._think(event)
-            case AgentCall() | AgentResult() if self._head.activity and event.line is not None:
+            case AgentCall() | ApprovalWanted() | AgentResult() if self._head.activity and event.line is not None:
                 yield from self._do(event.line)
             case ToolCallStarted():
                 yield from self._call(event)

@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import Request
 
 from claude_code_api.api.anthropic_messages.dialogue import dialogue_of
-from claude_code_api.api.anthropic_messages.parts import urls_to_fetch
+from claude_code_api.api.anthropic_messages.files import with_files
+from claude_code_api.api.anthropic_messages.parts import files_to_read, urls_to_fetch
 from claude_code_api.api.anthropic_messages.tools import tools_of
 from claude_code_api.api.anthropic_messages.translate import system_of
 from claude_code_api.api.anthropic_messages.wire import CountRequest
@@ -33,6 +34,7 @@ async def counted(request: Request, body: CountRequest, context: Context, caller
         body.messages, context.images.awaited, appends=False
     )  # what is wrong is told before anything is fetched
     media = await fetched(request, context, caller.tenant, urls_to_fetch(body))
+    media = await with_files(media, context, caller.tenant, files_to_read(body))
     dialogue = dialogue_of(body.messages, media, appends=False)
     if not dialogue.messages:
         raise InvalidRequest("messages: at least one message of the user is required.", param="messages")

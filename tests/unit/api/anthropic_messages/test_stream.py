@@ -18,6 +18,7 @@ from claude_code_api.core.turn import (
     AgentResult,
     AnswerRestarted,
     AnswerStarted,
+    ApprovalWanted,
     Block,
     Message,
     StartKind,
@@ -176,6 +177,9 @@ def test_an_agents_messages_are_one_and_its_own_calls_are_no_calls() -> None:
     lines = [{"type": "thinking", "thinking": line, "signature": OWN_SIGNATURE} for line in ("Bash: ls", "Bash failed")]
     assert message(turn, THINKING)["content"] == [texts[0], *lines, texts[1]]
     assert folded(streamed(*events, head=THINKING)) == message(turn, THINKING)
+    waits = ApprovalWanted("toolu_2", "Bash", {}, 0.0, line="Waiting for approval: Bash: ls")
+    shown = folded(streamed(BEGUN, waits, turn, head=THINKING))["content"]
+    assert [block.get("thinking") for block in shown] == ["Waiting for approval: Bash: ls", None]
     quiet = Head("msg_1", "sonnet", thinking=True)
     assert folded(streamed(*events, head=quiet)) == message(turn, quiet)
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 
 from claude_code_api.api.anthropic_messages.lines import place_of
-from claude_code_api.api.anthropic_messages.parts import OWN_SIGNATURE, urls_to_fetch
+from claude_code_api.api.anthropic_messages.parts import OWN_SIGNATURE, files_to_read, urls_to_fetch
 from claude_code_api.api.anthropic_messages.translate import ParsedRequest, parse
 from claude_code_api.api.anthropic_messages.wire import MessagesRequest
 from claude_code_api.api.media import Image, Media
@@ -266,6 +266,21 @@ def test_images_by_url_are_fetched_those_in_results_too() -> None:
     assert given["content"] == [image.block()] == [shown]
 
 
+def test_uploaded_files() -> None:
+    picture = {"type": "image", "source": {"type": "file", "file_id": "file_1"}}
+    note = {"type": "document", "title": "n.txt", "source": {"type": "file", "file_id": "file_2"}}
+    asked = user(picture, note)
+    assert files_to_read(request(asked)) == [
+        ("messages.0.content.0.source.file_id", "file_1"),
+        ("messages.0.content.1.source.file_id", "file_2"),
+    ]
+    files = {"file_1": PNG, "file_2": base64.b64encode(b"Hi").decode()}
+    image, document = turn(asked, media=Media(files=files)).new.content
+    assert image == Image("image/png", PNG).block()
+    assert (document["source"]["data"], document["title"]) == ("Hi", "n.txt")
+    assert len(turn(asked, media=Media(awaited=True)).new.content) == 2
+
+
 def test_documents_of_text_in_results_are_read_out() -> None:
     found = {"type": "search_result", "source": "http://x", "title": "X", "content": [text("It is.")]}
     (block,) = turn(user("Hi"), assistant(CALL), user(result([found]))).new.content
@@ -280,8 +295,8 @@ def test_documents_of_text_in_results_are_read_out() -> None:
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "x"}},
             "source",
         ),
-        (UnsupportedParameter, {"type": "image", "source": {"type": "file", "file_id": "f"}}, "source.file_id"),
-        (UnsupportedParameter, {"type": "document", "source": {"type": "file", "file_id": "f"}}, "source.file_id"),
+        (InvalidRequest, {"type": "image", "source": {"type": "file", "file_id": "f"}}, "source.file_id"),
+        (InvalidRequest, {"type": "document", "source": {"type": "file"}}, "source.file_id"),
         (UnsupportedParameter, {"type": "document", "source": {"type": "url", "url": "http://x"}}, "source.url"),
         (UnsupportedParameter, {"type": "image", "source": {"type": "tape"}}, "source.type"),
         (InvalidRequest, {"type": "image"}, "source"),
