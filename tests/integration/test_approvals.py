@@ -285,7 +285,7 @@ def test_a_stream_says_that_it_waits_and_goes_on(start_gateway: Start) -> None:
         lines: list[str] = []
         for line in answer.iter_lines():
             lines.append(line)
-            if len([one for one in lines if one.startswith(":")]) == 2:
+            if line.startswith(":"):  # nothing else comes while it waits
                 for approval in waiting(gateway, "stream"):
                     decide(gateway, "stream", approval["id"], "allow")
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks_of(iter(lines))]
@@ -293,6 +293,16 @@ def test_a_stream_says_that_it_waits_and_goes_on(start_gateway: Start) -> None:
     assert reasoning == "Bash: echo streamed\n\nWaiting for approval: Bash: echo streamed"
     assert "streamed" in "".join(delta.get("content") or "" for delta in deltas)
     assert lines[-2] == "data: [DONE]"
+
+
+def test_a_response_in_the_background_waits_without_its_client(asking: Gateway) -> None:
+    asked = {"model": "agent", "input": f"Alone {bash('touch alone-1')}", "background": True, "store": True}
+    response = asking.http.post("/v1/responses", json=asked)
+    path, name = f"/v1/responses/{response.json()['id']}", response.headers["X-Conversation-ID"]
+    (approval,) = wait_for(asking, name)
+    decide(asking, name, approval["id"], "allow")
+    eventually(lambda: asking.http.get(path).json()["status"] == "completed", within=20)
+    assert there(asking, "alone-1")
 
 
 def test_another_tenant_sees_and_decides_nothing(start_gateway: Start, beside: ThreadPoolExecutor) -> None:

@@ -197,6 +197,7 @@ async def test_a_skill_is_offered_and_comes_with_its_files(agent: Talk, tmp_path
     await agent.talk(f"Use it. {directive('Skill', skill='skills:tides')}", box)
     asked = json.dumps(agent.model.asked("Use it.")[0])
     assert "Knows about tides." in asked
+    assert "update-config" not in asked  # one of the CLI's own
     assert offered(agent, "Use it.") == ["Bash", "Skill"]
     shown = json.dumps(agent.model.requests[-1]["messages"])
     assert "Base directory for this skill" in shown

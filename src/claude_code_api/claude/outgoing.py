@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from claude_code_api.claude.control import Frame
 from claude_code_api.claude.knobs import WRITES_NOTHING
+from claude_code_api.claude.launch import KIT
 from claude_code_api.claude.tools import SERVER
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.turn import Block, Tool
@@ -24,6 +25,9 @@ def handshake(profile: Profile, tools: Sequence[Tool], *, model: str | None, kee
         first["appendSystemPrompt"] = profile.system
     if profile.schema is not None:
         first["jsonSchema"] = json.loads(profile.schema)
+    box = profile.toolbox
+    if box is not None and box.skills and box.tools is not None:  # else the CLI's own come with them
+        first["skills"] = [f"{KIT}:{skill.name}" for skill in box.skills]
     settings: Frame = {} if model is None else {"model": model}
     if not keeps:
         settings["env"] = WRITES_NOTHING
