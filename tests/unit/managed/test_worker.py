@@ -13,7 +13,7 @@ import pytest_asyncio
 from claude_code_api import errors as err
 from claude_code_api.core.turn import AgentCall, AnswerStarted, ApprovalWanted, StartKind, TurnEvent, TurnStarted
 from claude_code_api.managed import events as ev
-from claude_code_api.managed import outcomes
+from claude_code_api.managed import grading, outcomes
 from claude_code_api.managed.session_store import NewEvent, StoredEvent
 from tests.unit.managed.world import World, answers, calls, fails, kinds, message, reasons
 
@@ -324,6 +324,25 @@ async def test_an_interrupt_ends_a_grading_and_the_outcome(world: World) -> None
     (end,) = [event.body for event in events if event.type == "span.outcome_evaluation_end"]
     assert end["result"] == "interrupted"
     assert world.log.session.outcomes[0]["result"] == "interrupted"
+
+
+async def test_a_grading_that_takes_its_time_shows_that_it_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grading, "_SIGN_S", 0.01)
+    world.runtime.script = [answers("first"), [STARTED]]
+    event = defined()
+    await world.send(event, outcomes=(outcomes.begun(event.body, event.id),))
+    await world.until(lambda: len(world.runtime.streams) == 2)
+    async with asyncio.timeout(5):
+        while "span.outcome_evaluation_ongoing" not in kinds(await world.told()):
+            await asyncio.sleep(0.01)
+    for one in verdict("satisfied"):
+        world.runtime.streams[1].put(one)
+    events = await world.rests()
+    ongoing = next(one for one in events if one.type == "span.outcome_evaluation_ongoing")
+    assert ongoing.body == {"outcome_id": "outc_1", "iteration": 0}
+    assert world.log.session.outcomes[0]["result"] == "satisfied"
 
 
 async def test_a_custom_tool_in_the_middle_of_an_outcome(world: World) -> None:
