@@ -28,6 +28,7 @@ from tests.managed import (
     told,
     watch,
 )
+from tests.mcp_server import Calculator
 
 
 @pytest.fixture
@@ -220,6 +221,35 @@ def test_a_skill_is_there_for_the_agent_and_one_that_is_gone_is_told(client: Ant
     (error,) = of_type(events, "session.error")
     assert skill.id in error.error.message
     assert events[-1].stop_reason.type == "retries_exhausted"
+
+
+# MCP servers
+
+
+def test_the_tools_of_an_mcp_server_wait_for_a_person_unless_told_otherwise(client: Anthropic) -> None:
+    with Calculator() as calculator:
+        servers: Any = [{"type": "url", "name": "calc", "url": calculator.url}]
+        toolset: Any = {"type": "mcp_toolset", "mcp_server_name": "calc"}
+        session = session_with(client, toolset, mcp_servers=servers)
+        events = watch(client, session.id, said('[[offline: call mcp__calc__add {"a": 20, "b": 22}]]'))
+        (use,) = of_type(events, "agent.mcp_tool_use")
+        assert (use.mcp_server_name, use.name, use.input) == ("calc", "add", {"a": 20, "b": 22})
+        assert (use.evaluated_permission, events[-1].stop_reason.event_ids) == ("ask", [use.id])
+        yes = {"type": "user.tool_confirmation", "tool_use_id": use.id, "result": "allow"}
+        after = watch(client, session.id, yes)
+        (result,) = of_type(after, "agent.mcp_tool_result")
+        assert (result.mcp_tool_use_id, result.is_error) == (use.id, False)
+        assert "42" in answer(after)
+
+
+def test_a_server_that_cannot_be_reached_is_told_and_the_agent_goes_on(client: Anthropic) -> None:
+    servers: Any = [{"type": "url", "name": "gone", "url": "http://127.0.0.1:9/mcp"}]
+    session = session_with(client, {"type": "mcp_toolset", "mcp_server_name": "gone"}, mcp_servers=servers)
+    events = watch(client, session.id, said("[[offline: words 1]]"))
+    (error,) = of_type(events, "session.error")
+    assert (error.error.type, error.error.mcp_server_name) == ("mcp_connection_failed_error", "gone")
+    assert answer(events) == "word1"
+    assert events[-1].stop_reason.type == "end_turn"
 
 
 # Outcomes
