@@ -12,7 +12,7 @@ from anthropic import Anthropic
 
 from tests.anthropic_strict import strict
 from tests.conftest import Model
-from tests.gateway import Gateway, eventually, text_of
+from tests.gateway import Gateway, text_of
 from tests.managed import (
     ASKING,
     TOOLSET,
@@ -28,6 +28,7 @@ from tests.managed import (
     told,
     watch,
 )
+from tests.mcp_server import Calculator
 
 
 @pytest.fixture
@@ -129,29 +130,26 @@ def test_a_budget_stops_a_session_until_it_is_raised(client: Anthropic) -> None:
     session = session_with(client, TOOLSET, budget=limit(1))
     assert session.budget is not None
     assert session.budget.to_dict() == limit(1)
-    ends: list[Any] = []
     for number in range(20):
-        ends = watch(client, session.id, said(f"[[offline: words 50]] {number}"))
-        if ends[-1].stop_reason.type == "budget_reached":
+        if watch(client, session.id, said(f"[[offline: words 50]] {number}"))[-1].stop_reason.type == "budget_reached":
             break
-    assert ends[-1].stop_reason.type == "budget_reached"
+    held = watch(client, session.id, said("[[offline: words 1]]"))
+    assert held[-1].stop_reason.type == "budget_reached"
+    assert of_type(held, "user.message") == []
     cost = client.beta.sessions.retrieve(session.id).usage.list_cost
     assert cost is not None
     assert int(cost.amount) >= 1
-    waiting = watch(client, session.id, said("[[offline: words 1]]"))
-    assert waiting[-1].stop_reason.type == "budget_reached"
-    refused(
-        client.beta.sessions.update,
-        session.id,
-        budget=limit(1) | {"max_list_cost": limit(0)["max_list_cost"]},
-        match="budget_not_raised",
-    )
-    log = len(told(client, session.id, limit=1000))
-    assert strict(client.beta.sessions.update(session.id, budget=limit(10_000))).budget is not None
-    eventually(lambda: told(client, session.id)[-1].type == "session.status_idle", within=30)
-    after = told(client, session.id, limit=1000)[log - 1 :]
-    eventually(lambda: "word1" in answer(told(client, session.id)[-8:]), within=30)
-    assert after[0] is not None
+    refused(client.beta.sessions.update, session.id, budget=limit(1000) | limit(0), match="budget_not_raised")
+    with client.beta.sessions.events.stream(session.id) as stream:
+        assert strict(client.beta.sessions.update(session.id, budget=limit(10_000))).budget is not None
+        events: list[Any] = []
+        for event in stream:
+            events.append(event)
+            if is_idle(event):
+                break
+    assert kinds(events)[:2] == ["session.updated", "user.message"]
+    assert answer(events).split("\n")[-1] == "word1"  # what was held runs, in order
+    assert events[-1].stop_reason.type == "end_turn"
     assert strict(client.beta.sessions.update(session.id, budget=None)).budget is None
     refused(client.beta.sessions.update, session.id, budget=limit(10_000), match="budget_create_only")
 
@@ -223,6 +221,35 @@ def test_a_skill_is_there_for_the_agent_and_one_that_is_gone_is_told(client: Ant
     (error,) = of_type(events, "session.error")
     assert skill.id in error.error.message
     assert events[-1].stop_reason.type == "retries_exhausted"
+
+
+# MCP servers
+
+
+def test_the_tools_of_an_mcp_server_wait_for_a_person_unless_told_otherwise(client: Anthropic) -> None:
+    with Calculator() as calculator:
+        servers: Any = [{"type": "url", "name": "calc", "url": calculator.url}]
+        toolset: Any = {"type": "mcp_toolset", "mcp_server_name": "calc"}
+        session = session_with(client, toolset, mcp_servers=servers)
+        events = watch(client, session.id, said('[[offline: call mcp__calc__add {"a": 20, "b": 22}]]'))
+        (use,) = of_type(events, "agent.mcp_tool_use")
+        assert (use.mcp_server_name, use.name, use.input) == ("calc", "add", {"a": 20, "b": 22})
+        assert (use.evaluated_permission, events[-1].stop_reason.event_ids) == ("ask", [use.id])
+        yes = {"type": "user.tool_confirmation", "tool_use_id": use.id, "result": "allow"}
+        after = watch(client, session.id, yes)
+        (result,) = of_type(after, "agent.mcp_tool_result")
+        assert (result.mcp_tool_use_id, result.is_error) == (use.id, False)
+        assert "42" in answer(after)
+
+
+def test_a_server_that_cannot_be_reached_is_told_and_the_agent_goes_on(client: Anthropic) -> None:
+    servers: Any = [{"type": "url", "name": "gone", "url": "http://127.0.0.1:9/mcp"}]
+    session = session_with(client, {"type": "mcp_toolset", "mcp_server_name": "gone"}, mcp_servers=servers)
+    events = watch(client, session.id, said("[[offline: words 1]]"))
+    (error,) = of_type(events, "session.error")
+    assert (error.error.type, error.error.mcp_server_name) == ("mcp_connection_failed_error", "gone")
+    assert answer(events) == "word1"
+    assert events[-1].stop_reason.type == "end_turn"
 
 
 # Outcomes
@@ -309,6 +336,20 @@ def test_a_session_goes_on_in_chat_completions_and_back_on_one_process(client: A
     (result,) = of_type(log, "agent.tool_result")
     assert (use.name, result.tool_use_id, result.content[0].text) == ("bash", use.id, "here")
     assert [event.id for event in told(client, session.id)] == [event.id for event in log]
+
+
+def test_a_new_session_is_its_agent_in_every_dialect(client: Anthropic, gateway: Gateway, model: Model) -> None:
+    tools = {**TOOLSET, "default_config": {"enabled": False}, "configs": [{"name": "read", "enabled": True}]}
+    session = session_with(client, tools, system="You are called Ada.")
+    assert gateway.session(session.id)["profile"] == "agent"
+    text = str(uuid.uuid4())
+    text_of(gateway.ask(text, session.id, model="agent/sonnet"))
+    request = model.asked(text)[0]
+    assert "You are called Ada." in str(request["system"])
+    assert [tool["name"] for tool in request["tools"]] == ["Read"]
+    pid = gateway.pid(session.id)
+    watch(client, session.id, said("And here."))
+    assert gateway.pid(session.id) == pid
 
 
 def test_who_watches_sees_what_comes_in_another_dialect(client: Anthropic, gateway: Gateway) -> None:

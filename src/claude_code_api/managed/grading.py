@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.ticket import Ticket
 
 Verdict: TypeAlias = Literal["satisfied", "needs_revision", "failed"]
+
+_SIGN_S = 15.0
+"""After so much silence those who watch are told that it goes on."""
 
 _SCHEMA: Json = {
     "type": "object",
@@ -90,7 +94,7 @@ class Grading:
         try:
             await self._write(started, outcomes=outcomes.change(outcome_id, result="evaluating"), run=None)
             (defined,) = await self._log.store.events_by_id(self._log.key, [outcome["event_id"]])
-            grade = await self._asked(defined, model)
+            grade = await self._asked(defined, named, model)
         finally:
             self.runs = False
         result = grade.result
@@ -107,17 +111,17 @@ class Grading:
         run = Run(f"{outcome_id}-{iteration}", (), outcome=outcome_id) if goes_on else None
         return Graded(ended, outcomes.change(outcome_id, **values), run)
 
-    async def _asked(self, defined: StoredEvent, model: str) -> _Grade:
+    async def _asked(self, defined: StoredEvent, named: Json, model: str) -> _Grade:
         done = await queue.since(self._log.store, self._log.key, defined.seq)
         self._started()
         try:
-            return await self._ask(defined.body, outcomes.record(done), model)
+            return await self._ask(defined.body, named, outcomes.record(done), model)
         except err.ShuttingDown:
             raise
         except (err.GatewayError, ValueError, KeyError) as error:
             return _Grade("failed", f"The work could not be graded: {error}", ev.NO_USAGE)
 
-    async def _ask(self, body: Json, told: str, model: str) -> _Grade:
+    async def _ask(self, body: Json, named: Json, told: str, model: str) -> _Grade:
         asked = (
             f"<task>\n{body['description']}\n</task>\n\n<rubric>\n{body['rubric']['content']}\n</rubric>\n\n"
             f"<record>\n{told}\n</record>"
@@ -139,15 +143,25 @@ class Grading:
         try:
             if self._is_halted:
                 self._ticket.cut()
-            async for event in self._ticket.events():
-                if isinstance(event, TurnCompleted):
-                    return _grade_of(event)
-                if isinstance(event, TurnFailed):
-                    raise event.error
+            return await self._read(self._ticket, named)
         finally:
             self._ticket.abandon()
             self._ticket = None
-        raise AssertionError("a turn's events end with its end")
+
+    async def _read(self, ticket: Ticket, named: Json) -> _Grade:
+        """The grade, and a sign of life as long as there is none."""
+        reading = ticket.events()
+        while True:
+            try:
+                async with asyncio.timeout(_SIGN_S):
+                    event = await anext(reading)
+            except TimeoutError:
+                await self._write(ev.event("span.outcome_evaluation_ongoing", named))
+                continue
+            if isinstance(event, TurnCompleted):
+                return _grade_of(event)
+            if isinstance(event, TurnFailed):
+                raise event.error
 
 
 def _grade_of(done: TurnCompleted) -> _Grade:

@@ -41,6 +41,7 @@ from claude_code_api.managed.standing import Conversation, thread_id_of
 from claude_code_api.managed.watching import Watching
 from claude_code_api.managed.worker import Worker
 from claude_code_api.runtime.manager import SessionManager
+from claude_code_api.runtime.stored import Beginning
 from claude_code_api.runtime.tasks import Tasks
 from claude_code_api.runtime.views import SessionView
 
@@ -163,23 +164,25 @@ class Sessions:
         return await self._to_the_end(self._create(Address(tenant, session_id), new))
 
     async def _create(self, address: Address, new: NewSession) -> ListedSession:
-        await self._manager.revisions.make(address.tenant, address.conversation_id, new.metadata, ())
-        made = await self._found(address)
-        now = time.time()
         session = ManagedSession(
-            key=made.key,
+            key="",
             tenant=address.tenant,
             session_id=address.conversation_id,
             agent=new.agent,
             environment_id=new.environment_id,
-            created_at=made.created_at,
-            updated_at=now,
+            created_at=0.0,
+            updated_at=0.0,
             title=new.title,
             budget=new.budget,
             is_budgeted=new.budget is not None,
             resources=new.resources,
         )
-        await self._store.adopt(session)
+        asked = await self._equipment.of(session)  # so that it is this agent in every dialect, from the first turn on
+        beginning = Beginning(asked.profile, asked.model, asked.system or "", asked.toolbox)
+        await self._manager.revisions.make(address.tenant, address.conversation_id, new.metadata, (), beginning)
+        made = await self._found(address)
+        at = made.created_at
+        await self._store.adopt(replace(session, key=made.key, created_at=at, updated_at=at))
         if new.events:
             await self._send(await self.log(address), new.events)
         return await self.get(address)

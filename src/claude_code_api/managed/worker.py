@@ -16,7 +16,7 @@ import structlog
 
 from claude_code_api import errors as err
 from claude_code_api.core.toolbox import Permissions
-from claude_code_api.core.turn import Block, Message, TurnInput
+from claude_code_api.core.turn import Block, Message, Options, TurnInput
 from claude_code_api.managed import events as ev
 from claude_code_api.managed import outcomes, queue
 from claude_code_api.managed.follow import follow
@@ -31,6 +31,7 @@ from claude_code_api.managed.turns import Ended, SessionTurn, Turns, open_reques
 log_ = structlog.get_logger(__name__)
 
 _STORE_PAUSE_S = 1.0
+_LEAST_USD = 0.0001
 _INTERRUPTED = "The agent was interrupted."
 
 
@@ -215,10 +216,18 @@ class Worker:
             model=equipped.model,
             system=equipped.system,
             profile=equipped.profile,
-            options=equipped.options,
+            options=await self._bounded(equipped.options),
             developer=tuple(developer),
             toolbox=equipped.toolbox,
         )
+
+    async def _bounded(self, options: Options) -> Options:
+        """The options of a turn that may cost what is left of the budget."""
+        budget = self._log.session.budget
+        if budget is None:
+            return options
+        left = budget / 100 - (await self._look()).cost_usd
+        return replace(options, max_cost_usd=max(_LEAST_USD, left))
 
     def _of_outcome(self, outcome: Json, given: Sequence[StoredEvent]) -> str:
         defined = next((one for one in given if one.type == ev.OUTCOME), None)

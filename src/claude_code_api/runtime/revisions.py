@@ -22,6 +22,7 @@ from claude_code_api.runtime.refusals import no_previous, not_found, too_few
 from claude_code_api.runtime.registry import new_id
 from claude_code_api.runtime.stored import (
     Addition,
+    Beginning,
     Change,
     Fork,
     ForkResult,
@@ -192,6 +193,7 @@ class Revisions:
         conversation_id: str | None,
         metadata: Mapping[str, str],
         additions: Sequence[Addition],
+        beginning: Beginning | None = None,
     ) -> SessionView:
         """Make a conversation before its first turn, with this in its history; returns when that is stored.
 
@@ -199,9 +201,15 @@ class Revisions:
         """
         self._manager.check_open()
         made = Address(tenant, conversation_id or new_id())
-        return await self._to_the_end(self._make(made, metadata, additions))
+        return await self._to_the_end(self._make(made, metadata, additions, beginning))
 
-    async def _make(self, made: Address, metadata: Mapping[str, str], additions: Sequence[Addition]) -> SessionView:
+    async def _make(
+        self,
+        made: Address,
+        metadata: Mapping[str, str],
+        additions: Sequence[Addition],
+        beginning: Beginning | None,
+    ) -> SessionView:
         async with self._manager.change(made):
             new = NewConversation(
                 tenant=made.tenant,
@@ -209,6 +217,7 @@ class Revisions:
                 conversation_id=made.conversation_id,
                 created_at=time.time(),
                 metadata=metadata,
+                beginning=beginning,
             )
             if self._manager.live(made) is not None or not await self._manager.store.make(new, additions):
                 raise _exists(made)

@@ -123,6 +123,16 @@ class StoredResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a conversation is before its first turn, as far as that was said: the kind of session, and what it has."""
+
+    profile: str
+    model: str
+    system: str
+    toolbox: Toolbox | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewConversation:
     """A conversation that is made before its first turn. `key` is its internal id."""
 
@@ -131,6 +141,7 @@ class NewConversation:
     conversation_id: str
     created_at: float
     metadata: Mapping[str, str]
+    beginning: Beginning | None = None
 
 
 @dataclass(frozen=True, slots=True)

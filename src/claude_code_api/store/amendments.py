@@ -6,13 +6,14 @@ What is added is a row of `turn` that nobody ran and that cost nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from claude_code_api.core.turn import Usage
 from claude_code_api.runtime.stored import Addition, Change, NewConversation, StoredConversation
 from claude_code_api.store import conversations, histories, responses, transcripts
-from claude_code_api.store.rows import ADDED, COMPLETED, NOTHING, to_json, totals_of, turn_of
+from claude_code_api.store.rows import ADDED, COMPLETED, NOTHING, to_json, toolbox_to_json, totals_of, turn_of
 from claude_code_api.store.schema import conversation, turn
 
 _UNBOUND = {"cli_session_id": None, "leaf": None}
@@ -23,6 +24,7 @@ def make(connection: Connection, new: NewConversation, additions: Sequence[Addit
     """Make a conversation without a turn; False when its id is taken."""
     if conversations.is_taken(connection, new.tenant, new.conversation_id):
         return False
+    begins = new.beginning
     conversations.make(
         connection,
         key=new.key,
@@ -31,6 +33,7 @@ def make(connection: Connection, new: NewConversation, additions: Sequence[Addit
         created_at=new.created_at,
         kept=True,
         metadata=dict(new.metadata),
+        **({} if begins is None else {**asdict(begins), "toolbox": toolbox_to_json(begins.toolbox)}),
     )
     _write(connection, new.key, additions)
     return True

@@ -59,7 +59,7 @@ async def create(request: Request, body: SessionCreate, context: Ctx, caller: Us
 
 
 @router.get("", summary="List the sessions")
-async def list_sessions(
+async def list_managed_sessions(
     context: Ctx,
     caller: User,
     created: Created,
