@@ -171,6 +171,8 @@ def test_models_in_pages(client: anthropic.Anthropic, gateway: Gateway) -> None:
     for one in raw["data"]:
         check(anthropic.types.ModelInfo, one)
     assert gateway.http.get("/v1/models").json()["object"] == "list"
+    assert client.models.list(lifecycle=["deprecated", "retired"]).data == []
+    assert client.models.list(lifecycle=["active", "retired"]).data
     with pytest.raises(anthropic.BadRequestError):
         client.models.list(after_id="no-such-model")
 

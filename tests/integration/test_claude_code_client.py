@@ -14,6 +14,8 @@ import pytest
 
 from claude_code_api.claude.launch import find_command
 from tests.anthropic_strict import message
+from tests.chat import Tap
+from tests.conftest import Model
 from tests.gateway import Gateway
 from tests.integration.test_keys import make
 from tests.messages import user
@@ -88,6 +90,38 @@ def test_a_task_of_two_steps_runs_on_one_process(gateway: Gateway, tmp_path: Pat
     assert [one["id"] for one in lines_of(gateway, first["session_id"])] == [line["id"]]
     assert gateway.pid(line["id"]) == pid
     assert gateway.session(line["id"])["turns"] == 4
+
+
+def test_calls_that_claude_code_rewrites_stay_on_the_process(gateway: Gateway, model: Model, tmp_path: Path) -> None:
+    code = ClaudeCode(gateway, tmp_path)
+    note = code.work / "note.txt"
+    write = json.dumps({"file_path": str(note), "content": "heron  \n\n\n"})
+    session = code.run(f"Write it. [[offline: call Write {write}]]")["session_id"]
+    (line,) = lines_of(gateway, session)
+    edit = json.dumps({"file_path": str(note), "old_string": "heron", "new_string": "crane"})
+    code.run(f"Edit it. [[offline: call Edit {edit}]]", "--continue")
+    listing = json.dumps({"command": f"cd {code.work} && ls"})
+    tap = Tap(model)
+    code.run(f"List. [[offline: call Bash {listing}]]", "--continue")
+    assert [one["pid"] for one in lines_of(gateway, session)] == [line["pid"]]
+    calls = [
+        block["input"]
+        for one in tap.take()[-1]["messages"]
+        if one["role"] == "assistant"
+        for block in one["content"]
+        if block["type"] == "tool_use"
+    ]
+    assert calls == [json.loads(write), json.loads(edit), json.loads(listing)], "as the model made them"
+
+
+def test_compacting_is_asked_beside_the_line(gateway: Gateway, tmp_path: Path) -> None:
+    code = ClaudeCode(gateway, tmp_path)
+    session = code.run("Remember the word heron.")["session_id"]
+    before = lines_of(gateway, session)
+    code.run("/compact", "--continue")
+    assert [(one["id"], one["pid"], one["turns"]) for one in lines_of(gateway, session)] == [
+        (one["id"], one["pid"], one["turns"]) for one in before
+    ]
 
 
 def test_with_a_key_of_the_gateways(start_gateway: Callable[..., Gateway], tmp_path: Path) -> None:

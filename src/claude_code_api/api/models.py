@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 
@@ -12,6 +12,10 @@ from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.errors import answers_anthropic
 from claude_code_api.core.models import ALIASES
 from claude_code_api.errors import InvalidRequest
+
+Stage = Literal["active", "deprecated", "retired"]
+_STAGE: Stage = "active"
+"""Where in its life every model is that is listed here."""
 
 router = APIRouter(tags=["OpenAI", "Anthropic"])
 
@@ -24,6 +28,7 @@ async def list_models(
     limit: Annotated[int, Query(ge=1, le=1000, description="Anthropic's clients only, as the cursors.")] = 20,
     after_id: str | None = None,
     before_id: str | None = None,
+    lifecycle: Annotated[list[Stage] | None, Query(alias="lifecycle[]")] = None,
 ) -> dict[str, Any]:
     """The names that you may use as `model`. Full ids of Claude models work as well, behind a profile, too.
 
@@ -31,6 +36,8 @@ async def list_models(
     """
     names = context.models.listed(context.profiles.open_to(caller))
     if answers_anthropic(request.scope):
+        if lifecycle and _STAGE not in lifecycle:
+            names = []
         return _page(names, context, limit=limit, after=after_id, before=before_id)
     return {"object": "list", "data": [_model(name, context) for name in names]}
 
@@ -79,7 +86,7 @@ def _info(name: str, context: Context) -> dict[str, Any]:
         "type": "model",
         "display_name": name,
         "created_at": datetime.fromtimestamp(int(context.since), UTC).isoformat().replace("+00:00", "Z"),
-        "lifecycle": "active",
+        "lifecycle": _STAGE,
         "line": next((line for line in ALIASES if line in model), None),
         "capabilities": None,
         "deprecated_at": None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -54,6 +54,23 @@ def as_seen(history: Sequence[Message]) -> list[Message]:
         for message in history
     )
     return [message for message in shown if message.content]
+
+
+def as_called(held: Sequence[Message], sent: Sequence[Message]) -> tuple[Message, ...]:
+    """The history that was sent, with the arguments that the conversation holds of the calls in it.
+
+    For clients that send a call back as they have run it: with defaults written out, paths and white space cut.
+    """
+    made = {
+        (block["id"], block["name"]): block
+        for message in held
+        for block in message.content
+        if block.get("type") == "tool_use" and not block.get("internal")
+    }
+    return tuple(
+        replace(message, content=tuple(made.get((one.get("id"), one.get("name")), one) for one in message.content))
+        for message in sent
+    )
 
 
 def same_beginning(held: Sequence[Message], lengths: Iterable[int], sent: Sequence[Message]) -> int | None:

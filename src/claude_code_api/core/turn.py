@@ -113,6 +113,7 @@ class TurnInput:
     conversation holds and `new`. With `after` the request goes on from the turn of that id and from nothing later: a
     conversation that has gone on since is forked there. `kept` False: nothing of the conversation is stored.
     `toolbox` is what an agent is equipped with; None when the request does not say: the conversation keeps its own.
+    `rewrites`: the client sends calls back as it has run them; by their ids they are those that the conversation holds.
     """
 
     new: Message
@@ -129,6 +130,7 @@ class TurnInput:
     after: str | None = None
     kept: bool = True
     toolbox: Toolbox | None = None
+    rewrites: bool = False
 
 
 class StartKind(StrEnum):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from claude_code_api.core.conversation import as_answered, as_seen, open_calls, same_history
+from claude_code_api.core.conversation import as_answered, as_called, as_seen, open_calls, same_history
 from claude_code_api.core.profiles import AGENT
 from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Block, Message, TurnInput
@@ -60,8 +60,9 @@ def needs(record: Record, asked: TurnInput) -> Needs:
         developer = (*record.developer, *asked.developer)
         is_own = not is_shown
     else:
-        is_own = not is_shown and same_history(record.history, asked.history)
-        history = record.history if is_own else _told_to(asked.profile, asked.history)
+        sent = as_called(record.history, asked.history) if asked.rewrites else asked.history
+        is_own = not is_shown and same_history(record.history, sent)
+        history = record.history if is_own else _told_to(asked.profile, sent)
         developer = asked.developer
     system = record.system if asked.system is None else asked.system
     schema = None if asked.schema is None else json.dumps(asked.schema, separators=(",", ":"))

@@ -38,6 +38,26 @@ def assistant(*blocks: Block | str) -> Message:
 
 HISTORY = [user("One"), assistant("1"), user("Two"), assistant("2"), user("Three"), assistant("3")]
 
+# Calls that a client sends back as it has run them
+
+
+def test_a_rewritten_call_is_the_one_that_the_conversation_holds_if_its_client_rewrites() -> None:
+    made = {**call("c1"), "input": {"command": "cd /work && ls"}}
+    run = {**call("c1"), "input": {"command": "ls", "background": False}}
+    record = recorded()
+    record.history = [user("One"), assistant(made)]
+    sent = (user("One"), assistant(run))
+    kept = needs(record, asked(history=sent, rewrites=True))
+    assert kept.history is record.history
+    assert not kept.replaces
+    edited = needs(record, asked(history=sent))
+    assert (edited.history, edited.replaces) == (list(sent), True)
+    back = needs(record, asked(history=(*sent, user(result("c1")), assistant("Else")), rewrites=True))
+    assert back.history[:2] == record.history
+    other = (user("One"), assistant({**run, "id": "c2"}))
+    assert needs(record, asked(history=other, rewrites=True)).history == list(other)
+
+
 # The toolbox
 
 BOX = Toolbox(tools=("Read",))

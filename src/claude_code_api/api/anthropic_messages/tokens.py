@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +30,7 @@ _NOTHING = "."
 
 async def counted(request: Request, body: CountRequest, context: Context, caller: Caller) -> Mapping[str, Any]:
     """Have Claude Code count. Tools are counted as the JSON they are."""
-    tools, _ = tools_of(body, SchemaBudget())
+    tools, _ = await asyncio.get_running_loop().run_in_executor(context.checks, tools_of, body, SchemaBudget())
     dialogue_of(
         body.messages, context.images.awaited, appends=False
     )  # what is wrong is told before anything is fetched

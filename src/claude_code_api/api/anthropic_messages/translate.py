@@ -106,6 +106,7 @@ def parse(
         schema=schema,
         options=options,
         developer=dialogue.developer,
+        rewrites=place.session is not None,
     )
     thinking = request.thinking
     return ParsedRequest(

@@ -486,8 +486,37 @@ def test_what_a_session_asks_beside_its_lines_is_apart() -> None:
     assert (title.conversation_id, title.turn.apart, title.turn.kept) == (None, True, False)
     bare = parsed(user("Hi"), assistant("Ho"), user("Go on"), headers=headers)
     assert (bare.conversation_id is None, bare.turn.apart) == (False, False)
+    hook = parsed(
+        *(user("Hi"), assistant("Ho"), user("Based on the conversation transcript above, has it stopped?")),
+        headers=headers,
+        output_config={"format": {"type": "json_schema", "schema": SCHEMA}},
+    )
+    assert (hook.conversation_id, hook.turn.apart, hook.turn.kept) == (None, True, False)
     task = parsed(user("### Task: a title"))
     assert (task.turn.apart, task.turn.kept) == (True, False)
+
+
+def test_what_is_asked_at_the_end_of_a_line_and_not_to_be_cached_is_apart() -> None:
+    headers = {"x-claude-code-session-id": "s1"}
+    mark = {"cache_control": {"type": "ephemeral"}}
+    asked = [user("Hi"), assistant(text("Ho", **mark)), user("This is a side question")]
+    beside = parsed(*asked, headers=headers, tools=[WEATHER])
+    assert (beside.conversation_id, beside.turn.apart, beside.turn.kept) == (None, True, False)
+    assert beside.turn.history == (Message("user", (text("Hi"),)), Message("assistant", (text("Ho"),)))
+    assert beside.turn.options.tools == (Tool("get_weather", "Tells the weather.", SCHEMA),)
+    for line in (
+        [user("Hi"), assistant("Ho"), user(text("Go on", **mark))],
+        [user("Hi"), assistant("Ho"), user("Go on")],
+        [user("Hi"), assistant("Ho"), user(text("Go on", **mark)), system("It is late.")],
+    ):
+        assert parsed(*line, headers=headers, tools=[WEATHER]).turn.apart is False
+    assert parsed(*asked, tools=[WEATHER]).turn.apart is False, "no session of Claude Code's"
+
+
+def test_claude_code_sends_calls_back_as_it_has_run_them() -> None:
+    messages = (user("Hi"), assistant(CALL), user(result()))
+    assert parsed(*messages, headers={"x-claude-code-session-id": "s1"}, tools=[WEATHER]).turn.rewrites
+    assert not parsed(*messages, tools=[WEATHER]).turn.rewrites
 
 
 def test_a_header_that_the_operator_took_out_names_nothing() -> None:

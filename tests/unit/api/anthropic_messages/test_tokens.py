@@ -1,0 +1,31 @@
+"""Counting: what takes long is not done where everybody waits for it."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from claude_code_api.api.anthropic_messages import tokens
+from claude_code_api.api.anthropic_messages.wire import CountRequest
+from claude_code_api.core.keys import Caller
+from claude_code_api.errors import InvalidRequest
+
+
+async def test_tools_are_checked_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked_in: list[int] = []
+
+    def tools_of(*_: object) -> None:
+        checked_in.append(threading.get_ident())
+        raise InvalidRequest("tools: no.", param="tools")
+
+    monkeypatch.setattr(tokens, "tools_of", tools_of)
+    body = CountRequest.model_validate({"model": "sonnet", "messages": [{"role": "user", "content": "Hi"}]})
+    with ThreadPoolExecutor(1) as checks:
+        context = cast("Any", SimpleNamespace(checks=checks))
+        with pytest.raises(InvalidRequest):
+            await tokens.counted(cast("Any", None), body, context, cast("Caller", None))
+    assert checked_in != [threading.get_ident()]
