@@ -78,3 +78,14 @@ def test_who_watches_a_conversation_of_another_dialect_sees_what_is_new(client: 
     assert answer(events) == "word1 word2"
     assert kinds(events).count("user.message") == 1
     assert kinds(told(client, name)).count("user.message") == 2
+
+
+def test_a_turn_ends_where_it_stands_when_it_has_cost_the_budget(client: Anthropic) -> None:
+    budget: Any = {"type": "limit", "max_list_cost": {"amount": "1", "currency": "USD"}}
+    session = session_with(client, TOOLSET, budget=budget)
+    calls = "".join(bash(f"sleep 0.5; echo {number}") for number in range(20))
+    events = watch(client, session.id, said(f"{'word ' * 10_000} {calls}"))
+    assert events[-1].stop_reason.type == "budget_reached"
+    assert len([one for one in of_type(events, "agent.tool_result") if not one.is_error]) < 20
+    assert client.beta.sessions.update(session.id, budget=None).budget is None
+    assert watch(client, session.id, said("[[offline: words 1]]"))[-1].stop_reason.type == "end_turn"

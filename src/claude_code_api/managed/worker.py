@@ -205,12 +205,16 @@ class Worker:
         if run.outcome is not None:
             outcome = next(one for one in self._log.session.outcomes if one["outcome_id"] == run.outcome)
             content = [*content, *_said(self._of_outcome(outcome, given))]
+        options = equipped.options
+        if (budget := self._log.session.budget) is not None:
+            left = budget / 100 - (await self._look()).cost_usd
+            options = replace(options, max_cost_usd=max(0.0, left))
         return TurnInput(
             new=Message("user", tuple(content)),
             model=equipped.model,
             system=equipped.system,
             profile=equipped.profile,
-            options=equipped.options,
+            options=options,
             developer=tuple(developer),
             toolbox=equipped.toolbox,
         )
