@@ -6,14 +6,16 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from claude_code_api.managed import events as ev
 from claude_code_api.managed.session_store import Json, ManagedSession, StoredEvent
 
 DEFAULT_ITERATIONS, MOST_ITERATIONS = 3, 20
 
-Verdict: TypeAlias = Literal["satisfied", "needs_revision", "failed"]
+Change: TypeAlias = Callable[[ManagedSession], tuple[Json, ...]]
+"""How a session's outcomes stand after something, made of how the session stands just before."""
 
 _OPEN = ("pending", "running", "evaluating")
 _SHOWN = ("type", "outcome_id", "description", "iteration", "result", "explanation", "completed_at")
@@ -44,13 +46,24 @@ def shown(outcome: Json) -> Json:
     return {name: outcome[name] for name in _SHOWN}
 
 
-def change(*outcome_ids: str, **values: Any) -> Callable[[ManagedSession], tuple[Json, ...]]:
+def change(*outcome_ids: str, **values: Any) -> Change:
     """What changes some of a session's outcomes, whenever it is written. A result that ends one says when."""
     if values["result"] not in _OPEN:
         values["completed_at"] = time.time()
 
     def changed(session: ManagedSession) -> tuple[Json, ...]:
         return tuple({**one, **values} if one["outcome_id"] in outcome_ids else one for one in session.outcomes)
+
+    return changed
+
+
+def changes(*each: Change) -> Change:
+    """Several changes in one, the first one first."""
+
+    def changed(session: ManagedSession) -> tuple[Json, ...]:
+        for one in each:
+            session = replace(session, outcomes=one(session))
+        return session.outcomes
 
     return changed
 

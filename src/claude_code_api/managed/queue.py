@@ -29,16 +29,20 @@ class Step:
 def next_step(waiting: Sequence[StoredEvent], session: ManagedSession) -> Step | None:
     """What is done next, while no turn runs; None when there is nothing, or it has to wait for a client.
 
-    Results, decisions and interrupts come before what the agent is told: it is told nothing while a call is open.
+    Results, decisions and interrupts come before what the agent is told: it is told nothing while a call is open. But
+    an interrupt behind what the agent is told now is meant for that: it finds it running.
     """
     results: list[StoredEvent] = []
+    told = False
     for event in waiting:
         if event.type == ev.CUSTOM_RESULT:
             results.append(event)
-        elif event.type == ev.CONFIRMATION or (event.type == ev.INTERRUPT and not results):
+        elif event.type == ev.CONFIRMATION or (event.type == ev.INTERRUPT and not results and not told):
             return Step((event,))
         elif event.type == ev.INTERRUPT:
             break
+        else:
+            told = told or not session.waiting
     if results:
         return _of_results(results, waiting, session)
     if session.waiting:

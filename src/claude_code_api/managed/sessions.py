@@ -284,6 +284,7 @@ class Sessions:
         Raises ConversationNotFound, ShuttingDown or StoreUnavailable.
         """
         log = await self.log(address)
+        await self._to_the_end(follow(log, thread_id_of(log.key)))  # what was before is no news
         watch = await self._manager.watch(address, None)
         return Watching(log, watch, log.follow(previews), self._tasks)
 

@@ -66,10 +66,14 @@ class Turns(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a turn ended: with an answer, with an error that stays, or because somebody interrupted it."""
+    """How a turn ended: with an answer, with an error that stays, or because somebody interrupted it.
+
+    `turn_id` is known when it has an answer.
+    """
 
     completed: TurnCompleted | None = None
     error: err.GatewayError | None = None
+    turn_id: str | None = None
 
     @property
     def stop_reason(self) -> Json:
@@ -201,7 +205,7 @@ class SessionTurn:
         session = self._log.session
         if run.turn_id is not None and (done := await self._log.store.completed_turn(session.key, run.turn_id)):
             completed = TurnCompleted(done.stop_reason, done.model, done.usage, None, done.output)
-            return await self._rest_of(completed, run.turn_id, asked), Ended(completed)
+            return await self._rest_of(completed, run.turn_id, asked), Ended(completed, turn_id=run.turn_id)
         mark = RequestMark(run.key, hashlib.sha256(run.key.encode()).hexdigest(), run.key)
         try:
             ticket = await self._turns.submit(session.tenant, session.session_id, asked, mark)
@@ -225,9 +229,10 @@ class SessionTurn:
                 return teller.feed(event), Ended(error=event.error)
             if isinstance(event, TurnCompleted):
                 ticket.delivered()
+                ended = Ended(event, turn_id=ticket.turn_id)
                 if ticket.replayed:
-                    return await self._rest_of(event, ticket.turn_id, asked), Ended(event)
-                return teller.feed(event), Ended(event)
+                    return await self._rest_of(event, ticket.turn_id, asked), ended
+                return teller.feed(event), ended
             if ticket.replayed:
                 continue
             told = teller.feed(event)

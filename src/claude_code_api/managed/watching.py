@@ -45,7 +45,7 @@ class Watching:
                     now = time.time()
                     self._follower.put(StoredEvent(0, deleted.id, deleted.type, {}, now, now))
                     return
-                if "turn.completed" in kinds and self._log.session.run is None:
+                if kinds & {"turn.completed", "gap"} and self._log.session.run is None:
                     await follow(self._log, thread_id_of(self._log.key))
         except GatewayError:
             pass  # it is deleted, or the log cannot be read now: the next turn brings it up to date

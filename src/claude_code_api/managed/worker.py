@@ -147,8 +147,8 @@ class Worker:
 
     async def _interrupt_idle(self, ids: Sequence[str]) -> None:
         """Nothing runs: what waits for the client waits no more."""
-        await self._end_outcome("interrupted", _INTERRUPTED)
-        await self._rest(ev.END_TURN, processed=ids, waiting=())
+        ends = self._outcome_ends("interrupted", _INTERRUPTED)
+        await self._rest(ev.END_TURN, processed=ids, waiting=(), outcomes=ends)
 
     async def _has_reached_its_budget(self) -> bool:
         session = self._log.session
@@ -196,14 +196,9 @@ class Worker:
         try:
             asked = await self._asked(run, await self._equip())
         except (err.ResourceNotFound, err.InvalidRequest) as error:  # what the agent goes by is gone
-            ended = Ended(error=error)
-            await self._finish(Told(), ended)
+            await self._finish(Told(), Ended(error=error))
         else:
-            ended = await self._turn.run(run, asked, started=self._attend_soon, finish=self._finish)
-        if ended.error is not None:
-            await self._end_outcome("failed", ended.error.message)
-        elif ended.was_halted:
-            await self._end_outcome("interrupted", _INTERRUPTED)
+            await self._turn.run(run, asked, started=self._attend_soon, finish=self._finish)
 
     async def _asked(self, run: Run, equipped: Asked) -> TurnInput:
         given = await self._log.store.events_by_id(self._log.key, run.events)
@@ -243,21 +238,25 @@ class Worker:
         return {one.id: one.call_id or "" for one in await self._uses(ids)}
 
     async def _finish(self, told: Told, ended: Ended) -> None:
-        """Write how a turn ended, and whether the session is idle then."""
-        session = self._log.session
+        """Write how a turn ended, whether the session is idle then, and that it works towards nothing any more."""
+        session, of = self._log.session, ended.turn_id
         if ended.error is not None and not isinstance(ended.error, err.ContentRefused):
             told.events.append(ev.error_event(ended.error, retrying=False))
         waiting = tuple(told.wants)
         if waiting:
-            await self._rest(ev.stop_for(one.event_id for one in waiting), told.events, waiting=waiting)
+            await self._rest(ev.stop_for(one.event_id for one in waiting), told.events, of=of, waiting=waiting)
         elif ended.error is not None:
             flushed = [event for event in await self._log.store.queued(session.key) if event.type in ev.INPUT]
             lost = [event.body["outcome_id"] for event in flushed if event.type == ev.OUTCOME]
-            after = outcomes.change(*lost, result="interrupted")
+            ends = self._outcome_ends("failed", ended.error.message)
+            after = outcomes.changes(ends, outcomes.change(*lost, result="interrupted"))
             ids = [event.id for event in flushed]
             await self._rest(ended.stop_reason, told.events, processed=ids, waiting=(), outcomes=after)
-        elif ended.stop_reason != ev.END_TURN or ended.was_halted or not await self._goes_on():
-            await self._rest(ended.stop_reason, told.events, waiting=())
+        elif ended.was_halted:
+            ends = self._outcome_ends("interrupted", _INTERRUPTED)
+            await self._rest(ended.stop_reason, told.events, of=of, waiting=(), outcomes=ends)
+        elif ended.stop_reason != ev.END_TURN or not await self._goes_on():
+            await self._rest(ended.stop_reason, told.events, of=of, waiting=())
         else:
             await self._turn.write(*told.events, run=None, waiting=())
 
@@ -269,15 +268,19 @@ class Worker:
         step = queue.next_step(await self._log.store.queued(self._log.key), session)
         return step is not None and step.events[0].type in (ev.USER_MESSAGE, ev.OUTCOME)
 
-    async def _rest(self, reason: Json, events: Sequence[NewEvent] = (), **how: Any) -> None:
-        """The session is idle from now on."""
+    async def _rest(self, reason: Json, events: Sequence[NewEvent] = (), *, of: str | None = None, **how: Any) -> None:
+        """The session is idle from now on.
+
+        `of` is the turn that ended: something of it is in the log then, also when it was halted before it said a word.
+        """
         session, self._is_told_to_run = self._log.session, False
         now = time.time()
         active = session.active_seconds
         if session.running_since is not None:
             active += max(0.0, now - session.running_since)
         stands = await self._look()
-        snapshot = ev.event("session.usage", {"usage": spent(stands, active), "budget": ev.budget_of(session.budget)})
+        usage = {"usage": spent(stands, active), "budget": ev.budget_of(session.budget)}
+        snapshot = ev.event("session.usage", usage, turn_id=of)
         idle = ev.status_events("idle", session.agent, self._thread_id, reason)
         state = {"status": "idle", "stop_reason": reason, "run": None, "running_since": None, "updated_at": now}
         await self._turn.write(*events, snapshot, *idle, active_seconds=active, **state, **how)
@@ -290,16 +293,24 @@ class Worker:
     async def _attend(self) -> None:
         """While a turn runs: halt it, and pass decisions on."""
         async with self._attending:
-            for event in await self._log.store.queued(self._log.key):
+            for event in await self._queued():
                 if event.type == ev.INTERRUPT and (self._turn.runs or self._grading.runs):
+                    halted = self._turn if self._turn.runs else self._grading
+                    halted.halt()  # at once: what runs when it is written may be what was sent behind it
                     await self._turn.write(processed=[event.id])
-                    if self._turn.runs:
-                        self._turn.halt()
-                    else:
-                        self._grading.halt()
                 elif event.type == ev.CONFIRMATION and self._turn.runs:
                     await self._turn.write(processed=[event.id])
                     await self._decide(event)
+
+    async def _queued(self) -> list[StoredEvent]:
+        """What waits, as soon as the disk tells, as long as something runs."""
+        while True:
+            try:
+                return await self._log.store.queued(self._log.key)
+            except err.StoreUnavailable:
+                if self._closing.is_set() or not (self._turn.runs or self._grading.runs):
+                    return []
+            await asyncio.sleep(_STORE_PAUSE_S)
 
     async def _decide(self, event: StoredEvent) -> None:
         body = event.body
@@ -318,18 +329,22 @@ class Worker:
 
     async def _go_on_with(self, outcome: Json) -> None:
         """Grade what the agent has done for an outcome, and have it revised."""
-        graded = await self._grading.grade(outcome, (await self._equip()).model)
+        try:
+            model = (await self._equip()).model
+        except (err.ResourceNotFound, err.InvalidRequest) as error:  # what the agent goes by is gone
+            await self._finish(Told(), Ended(error=error))
+            return
+        graded = await self._grading.grade(outcome, model)
         if graded.run is None:
             await self._turn.write(graded.event, outcomes=graded.outcomes)
         else:
             await self._begin(graded.run, graded.event, outcomes=graded.outcomes)
 
-    async def _end_outcome(self, result: str, why: str) -> None:
+    def _outcome_ends(self, result: str, why: str) -> outcomes.Change:
         """The agent works towards nothing any more."""
         outcome = outcomes.active(self._log.session.outcomes)
-        if outcome is not None:
-            after = outcomes.change(outcome["outcome_id"], result=result, explanation=why)
-            await self._turn.write(outcomes=after)
+        ended = () if outcome is None else (outcome["outcome_id"],)
+        return outcomes.change(*ended, result=result, explanation=why)
 
 
 def _said(text: str) -> list[Block]:
