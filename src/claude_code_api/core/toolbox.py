@@ -25,7 +25,7 @@ _SERVER = "mcp__"
 _SEVERITY: tuple[Decision, ...] = ("allow", "ask", "deny")
 _UNNAMED = re.compile(r"[^a-zA-Z0-9_-]")
 _NAME = re.compile(r"[a-zA-Z0-9-]+(?:_[a-zA-Z0-9-]+)*")
-_LONGEST_NAME, _LONGEST_PATH = 64, 1024
+_LONGEST_NAME, _LONGEST_PATH, _LONGEST_PART = 64, 1024, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,8 @@ def _check_url(server: McpServer) -> None:
 
 def _check_path(path: str, *, taken: list[str]) -> None:
     parts = path.split("/")
-    if len(path) > _LONGEST_PATH or not path.isprintable() or any(part in ("", ".", "..") for part in parts):
+    is_sound = len(path) <= _LONGEST_PATH and path.isprintable()
+    if not is_sound or any(part in ("", ".", "..") or len(part.encode()) > _LONGEST_PART for part in parts):
         raise InvalidRequest(
             f"A file cannot be placed at {path!r}: give a path within the workspace, relative to it, such as "
             "data/table.csv.",

@@ -33,7 +33,9 @@ def test_tools_are_the_clis_own() -> None:
         assert "NotebookEdit" in refused("tools", tools=("Read", name))
 
 
-@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../x", "a//b", "./a", "a/", "", ".", "..", "a\nb", "a" * 1025])
+@pytest.mark.parametrize(
+    "path", ["/etc/x", "../x", "a/../x", "a//b", "./a", "a/", "", ".", "..", "a\nb", "a" * 1025, "é" * 128]
+)
 def test_a_file_is_placed_within_the_workspace(path: str) -> None:
     refused("files", files=(PlacedFile(path, "/source"),))
 
