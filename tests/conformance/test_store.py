@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from claude_code_api.core.toolbox import McpServer, PlacedFile, Skill, Toolbox
+from claude_code_api.core.toolbox import McpServer, Permissions, PlacedFile, Skill, Toolbox
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved, StoreUnavailable
 from claude_code_api.runtime.ports import Binding, Entry
@@ -118,6 +118,7 @@ async def test_an_agent_comes_back_with_its_toolbox(store: SqlStore) -> None:
         servers=(McpServer("calc", "https://calc.example/mcp"),),
         skills=(Skill("tides", "/kept/tides"),),
         files=(PlacedFile("data/a.csv", "/kept/a"),),
+        permissions=Permissions((("mcp__calc", "ask"), ("Read", "deny")), default="ask"),
     )
     turn = began("a", "one")
     await store.begin(turn)
@@ -130,7 +131,8 @@ async def test_an_agent_comes_back_with_its_toolbox(store: SqlStore) -> None:
 
 
 async def test_a_tool_that_is_no_more_is_left_out(store: SqlStore) -> None:
-    stored = {"tools": ["Read", "Gone"], "servers": [], "skills": [], "files": []}
+    permissions = {"rules": [], "default": "allow"}
+    stored = {"tools": ["Read", "Gone"], "servers": [], "skills": [], "files": [], "permissions": permissions}
     assert toolbox_of(stored) == Toolbox(tools=("Read",))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anthropic
@@ -417,6 +418,21 @@ def test_an_approval_of_a_session_can_be_decided_in_our_own_room(client: Anthrop
                 break
     assert "allowed" in answer(events)
     assert of_type(events, "agent.tool_result")[0].tool_use_id == use.id
+
+
+@pytest.mark.parametrize("process", ["live", "resumed"])
+def test_what_a_session_asks_for_waits_in_every_dialect(client: Anthropic, gateway: Gateway, process: str) -> None:
+    session = session_with(client, ASKING)
+    watch(client, session.id, said("Hello!"))
+    if process == "resumed":
+        assert gateway.http.post(f"/v1/sessions/{session.id}/hibernate").status_code == 200
+    waiting = f"/v1/sessions/{session.id}/approvals"
+    with ThreadPoolExecutor(1) as beside:
+        chat = beside.submit(gateway.ask, bash("echo made"), session.id, model="agent/sonnet")
+        eventually(lambda: chat.done() or gateway.http.get(waiting).json()["data"], within=20)
+        (approval,) = gateway.http.get(waiting).json()["data"]
+        assert gateway.http.post(f"{waiting}/{approval['id']}", json={"decision": "deny"}).status_code == 200
+        assert "A person denied this call" in text_of(chat.result())
 
 
 def test_our_own_room_stays_as_it_is_without_the_header(client: Anthropic, gateway: Gateway) -> None:

@@ -93,6 +93,15 @@ def test_a_form_that_is_none_leaves_nothing_behind(gateway: Gateway) -> None:
     assert form(gateway, PART + b"--x--\r\n").status_code == 200
 
 
+def test_a_form_has_so_many_parts_and_a_field_once(gateway: Gateway) -> None:
+    """Each part's head takes its time to read: a body of nothing else held everybody up for minutes."""
+    field = b'--x\r\ncontent-disposition: form-data; name="expires_in_seconds"\r\n\r\n3600\r\n'
+    many = b"".join(field.replace(b"expires", str(number).encode()) for number in range(20_000))
+    assert "more than 1000 parts" in form(gateway, many + b"--x--\r\n").json()["error"]["message"]
+    twice = form(gateway, PART + field + field + b"--x--\r\n")
+    assert (twice.status_code, "twice" in twice.json()["error"]["message"]) == (400, True)
+
+
 def test_a_form_is_taken_from_no_foreign_page_and_nowhere_else(gateway: Gateway) -> None:
     whole = PART + b"--x--\r\n"
     for origin in ("https://evil.example", "null"):

@@ -97,6 +97,8 @@ def _blocked(file: PlacedFile) -> InvalidRequest:
 
 def _lay_out(kit: Path, skills: tuple[Skill, ...]) -> None:
     """Make the plugin of these skills anew: what an agent has changed of it is gone. Without skills there is none."""
+    if kit.is_symlink() or kit.is_file():
+        kit.unlink()
     shutil.rmtree(kit, ignore_errors=True)
     if not skills:
         return

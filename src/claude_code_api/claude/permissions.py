@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.allowance import Allowance
@@ -61,10 +62,14 @@ class Gate:
         self._respond = respond
         self._emit = emit
         self._allowance = Allowance()
-        self._permissions = EVERYTHING
+        self._standing = self._permissions = EVERYTHING
         self._is_set = False
         self._called: set[str] = set()
         self._questions: dict[str, _Question] = {}
+
+    def stand(self, permissions: Permissions) -> None:
+        """What holds for every turn of this process, beside what the turn says."""
+        self._standing = permissions
 
     def renew(self, options: Options) -> Frame | None:
         """A turn begins. Returns the control request that makes the CLI ask, or ask no more, if one is due."""
@@ -73,9 +78,7 @@ class Gate:
         self._allowance.renew(options.max_tool_calls)
         self._permissions = options.permissions
         before = self._is_set
-        self._is_set = options.max_tool_calls is not None or not (
-            options.permissions.lets_all and self._rules.ask.lets_all
-        )
+        self._is_set = options.max_tool_calls is not None or not all(one.lets_all for one in self._in_force())
         if self._is_set == before:
             return None
         return {"subtype": "initialize", "hooks": {"PreToolUse": [self._hook()]} if self._is_set else {}}
@@ -101,7 +104,10 @@ class Gate:
         return ()
 
     def _decision(self, name: str) -> Decision:
-        return stricter(self._rules.ask.of(name), self._permissions.of(name))
+        return reduce(stricter, (one.of(name) for one in self._in_force()))
+
+    def _in_force(self) -> tuple[Permissions, ...]:
+        return self._rules.ask, self._standing, self._permissions
 
     def _hold(self, request_id: str, question: Frame, name: str, call: str) -> Iterable[TurnEvent]:
         arguments = question.get("tool_input") or {}

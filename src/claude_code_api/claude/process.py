@@ -32,6 +32,7 @@ from claude_code_api.claude.rewind import Rewinder
 from claude_code_api.claude.tools import results_of, tools_for
 from claude_code_api.claude.truncation import Truncation
 from claude_code_api.core.profiles import AGENT
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Block, Options, Tool, ToolChoice, TurnCompleted, TurnEvent, TurnFailed
 from claude_code_api.errors import ProcessDied, StartFailed, StartTimedOut
 from claude_code_api.runtime.guard import Guard
@@ -130,8 +131,9 @@ class ClaudeProcess:
         self._structured = profile.schema is not None
         self._is_agent = self._life.leaves_marked = profile.name == AGENT
         requests = handshake(profile, tools, model=model, keeps=keeps)
-        servers = profile.toolbox.servers if profile.toolbox is not None else ()
-        if servers:
+        toolbox = profile.toolbox or Toolbox()
+        self._gate.stand(toolbox.permissions)
+        if servers := toolbox.servers:
             self._tools.beside = {server.name: {"type": "http", "url": server.url} for server in servers}
             requests.append(self._tools.servers())
         try:

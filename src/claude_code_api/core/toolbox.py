@@ -23,8 +23,9 @@ Decision: TypeAlias = Literal["allow", "ask", "deny"]
 
 _SERVER = "mcp__"
 _SEVERITY: tuple[Decision, ...] = ("allow", "ask", "deny")
+_UNNAMED = re.compile(r"[^a-zA-Z0-9_-]")
 _NAME = re.compile(r"[a-zA-Z0-9-]+(?:_[a-zA-Z0-9-]+)*")
-_LONGEST_NAME, _LONGEST_PATH = 64, 1024
+_LONGEST_NAME, _LONGEST_PATH, _LONGEST_PART = 64, 1024, 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Permissions:
     """Which of an agent's own calls go ahead.
 
     `rules` go by a tool's name as the CLI has it (`Bash`, `mcp__server__tool`), or by a whole MCP server's
-    (`mcp__server`); a rule for the tool comes before one for its server, and `default` is for the rest.
+    (`mcp__server`); a rule for the tool comes before one for its server, and `default` is for the rest. An MCP tool may
+    be named as its server has it: the CLI puts `_` for what its own names cannot have.
     """
 
     rules: tuple[tuple[str, Decision], ...] = ()
@@ -45,9 +47,13 @@ class Permissions:
 
     def of(self, tool: str) -> Decision:
         """What becomes of a call of this tool."""
-        known = dict(self.rules)
         server = _SERVER + tool.removeprefix(_SERVER).partition("__")[0] if tool.startswith(_SERVER) else None
-        return known.get(tool) or known.get(server or "") or self.default
+        return self._rule(tool) or (self._rule(server) if server else None) or self.default
+
+    def _rule(self, name: str) -> Decision | None:
+        """The strictest for this name: servers may have several tools that the CLI would name the same."""
+        found = [decision for ruled, decision in self.rules if _as_named(ruled) == name]
+        return max(found, key=_SEVERITY.index, default=None)
 
 
 def is_tool(name: str) -> bool:
@@ -55,6 +61,11 @@ def is_tool(name: str) -> bool:
     server, _, tool = name.removeprefix(_SERVER).partition("__")
     is_served = name.startswith(_SERVER) and bool(_NAME.fullmatch(server)) and server != CLIENT_SERVER
     return name in BUILT_IN or (is_served and (bool(tool) or not name.endswith("_")))
+
+
+def _as_named(rule: str) -> str:
+    """A rule's name as the CLI has it, which goes by UTF-16: a character beyond its first plane becomes two `_`."""
+    return _UNNAMED.sub(lambda found: "__" if found[0] > "\uffff" else "_", rule)
 
 
 def stricter(one: Decision, other: Decision) -> Decision:
@@ -94,13 +105,15 @@ class PlacedFile:
 class Toolbox:
     """What an agent is equipped with: its built-in tools as the CLI names them (None: all), MCP servers, skills, files.
 
-    A process fits a turn only with the same toolbox. Raises InvalidRequest for what cannot be carried out.
+    `permissions` hold for every turn that has the toolbox, whoever asks for it; what a turn itself says can only be
+    stricter. A process fits a turn only with the same toolbox. Raises InvalidRequest for what cannot be carried out.
     """
 
     tools: tuple[str, ...] | None = None
     servers: tuple[McpServer, ...] = ()
     skills: tuple[Skill, ...] = ()
     files: tuple[PlacedFile, ...] = ()
+    permissions: Permissions = EVERYTHING
 
     def __post_init__(self) -> None:
         for tool in self.tools or ():
@@ -141,7 +154,8 @@ def _check_url(server: McpServer) -> None:
 
 def _check_path(path: str, *, taken: list[str]) -> None:
     parts = path.split("/")
-    if len(path) > _LONGEST_PATH or not path.isprintable() or any(part in ("", ".", "..") for part in parts):
+    is_sound = len(path) <= _LONGEST_PATH and path.isprintable()
+    if not is_sound or any(part in ("", ".", "..") or len(part.encode()) > _LONGEST_PART for part in parts):
         raise InvalidRequest(
             f"A file cannot be placed at {path!r}: give a path within the workspace, relative to it, such as "
             "data/table.csv.",

@@ -65,6 +65,7 @@ def asked_of(
         servers=tuple(McpServer(one["name"], one["url"]) for one in agent["mcp_servers"]),
         skills=tuple(skills),
         files=tuple(files),
+        permissions=permissions,
     )
     return Asked(model, AGENT, _system(agent, files), options, toolbox)
 

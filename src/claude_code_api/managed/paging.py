@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 _PREFIX = "page_"
 _LONGEST = 1000
+_LARGEST = 2**31
 
 
 class Page(NamedTuple):
@@ -37,6 +38,10 @@ def place(text: str, *kinds: type) -> list[Any]:
         parts = json.loads(base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True))
         if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
             raise ValueError
+        if any(isinstance(part, int) and abs(part) >= _LARGEST for part in parts):
+            raise ValueError
+        # A database can look for neither NaN nor half a surrogate pair.
+        json.dumps(parts, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, binascii.Error, RecursionError) as error:
         raise InvalidRequest(
             "page must be the next_page of an earlier answer to the same list.", param="page"

@@ -132,7 +132,11 @@ def steps_of(filename: str, where: str) -> tuple[str, ...]:
     It is a way that leads nowhere else: each step is a plain name.
     """
     steps = tuple(filename.split("/"))
-    if not 2 <= len(steps) <= _MOST_STEPS or len(filename) > _LONGEST_PATH or not all(map(_STEP.fullmatch, steps)):
+    if (
+        not 2 <= len(steps) <= _MOST_STEPS
+        or len(filename.encode()) > _LONGEST_PATH
+        or not all(map(_STEP.fullmatch, steps))
+    ):
         raise InvalidRequest(
             f"{where}: a skill's file is named by the way to it, such as 'my-skill/{MANIFEST}', with plain letters, "
             f"digits and . _ - + @; {filename[:100]!r} is not. A zip has to be unpacked first.",

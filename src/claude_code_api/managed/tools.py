@@ -160,7 +160,7 @@ def _check_together(tools: Sequence[Json], where: str) -> None:
 def _checked_url(url: str, where: str) -> str:
     try:
         parts = urlsplit(url)
-        is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        is_http = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_http = False
     if not is_http or len(url) > _LONGEST_URL or not url.isprintable() or " " in url:

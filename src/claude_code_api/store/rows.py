@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from claude_code_api.core.toolbox import BUILT_IN, McpServer, PlacedFile, Skill, Toolbox
+from claude_code_api.core.toolbox import BUILT_IN, McpServer, Permissions, PlacedFile, Skill, Toolbox
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.runtime.ports import Binding
 from claude_code_api.runtime.stored import StoredConversation, StoredTurn
@@ -101,7 +101,12 @@ def toolbox_of(stored: dict[str, Any] | None) -> Toolbox | None:
         servers=tuple(McpServer(**one) for one in stored["servers"]),
         skills=tuple(Skill(**one) for one in stored["skills"]),
         files=tuple(PlacedFile(**one) for one in stored["files"]),
+        permissions=_permissions_of(stored["permissions"]),
     )
+
+
+def _permissions_of(stored: dict[str, Any]) -> Permissions:
+    return Permissions(tuple((name, decision) for name, decision in stored["rules"]), stored["default"])
 
 
 def to_json(messages: Sequence[Message]) -> list[dict[str, Any]]:

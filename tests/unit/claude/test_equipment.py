@@ -94,6 +94,22 @@ def test_skills_are_laid_out_as_a_plugin_anew_each_time(place: Workplace, tmp_pa
     assert not place.kit.exists()
 
 
+@pytest.mark.parametrize("way", ["link", "broken link", "file"])
+def test_what_an_agent_left_in_the_place_of_its_skills_goes(place: Workplace, tmp_path: Path, way: str) -> None:
+    kept, outside = tmp_path / "kept", tmp_path / "outside"
+    kept.mkdir()
+    if way == "file":
+        place.kit.write_text("")
+    else:
+        place.kit.symlink_to(outside)
+    if way == "link":
+        outside.mkdir()
+    equip(place, Toolbox(skills=(Skill("tides", str(kept)),)))
+    assert (place.kit / "skills/tides").is_dir()
+    assert not place.kit.is_symlink()
+    assert not outside.exists() or list(outside.iterdir()) == []
+
+
 def test_a_skill_that_is_gone_is_named(place: Workplace, tmp_path: Path) -> None:
     with pytest.raises(StartFailed, match="The skill tides"):
         equip(place, Toolbox(skills=(Skill("tides", str(tmp_path / "gone")),)))

@@ -157,6 +157,18 @@ async def test_the_servers_rules_hold_whatever_a_turn_says() -> None:
     assert "not permitted" in (desk.refusal("c") or "")
 
 
+async def test_what_the_conversation_asks_for_holds_whatever_a_turn_says() -> None:
+    desk = Desk()
+    desk.gate.stand(Permissions((("Bash", "ask"), ("Write", "deny"))))
+    assert desk.turn() is not None
+    assert len(desk.call("one")) == 1
+    desk.call("two", "Write")
+    assert "not permitted" in (desk.refusal("two") or "")
+    desk.turn(Permissions((("Bash", "deny"),)))
+    desk.call("three")
+    assert "not permitted" in (desk.refusal("three") or "")
+
+
 async def test_beyond_the_limit_nobody_is_asked() -> None:
     desk = Desk()
     desk.turn(ASK, most=1)

@@ -33,7 +33,9 @@ def test_tools_are_the_clis_own() -> None:
         assert "NotebookEdit" in refused("tools", tools=("Read", name))
 
 
-@pytest.mark.parametrize("path", ["/etc/x", "../x", "a/../x", "a//b", "./a", "a/", "", ".", "..", "a\nb", "a" * 1025])
+@pytest.mark.parametrize(
+    "path", ["/etc/x", "../x", "a/../x", "a//b", "./a", "a/", "", ".", "..", "a\nb", "a" * 1025, "é" * 128]
+)
 def test_a_file_is_placed_within_the_workspace(path: str) -> None:
     refused("files", files=(PlacedFile(path, "/source"),))
 
@@ -100,3 +102,19 @@ def test_the_stricter_of_two() -> None:
 )
 def test_what_a_rule_can_be_for(name: str, known: bool) -> None:
     assert is_tool(name) is known
+
+
+@pytest.mark.parametrize(
+    ("rule", "called"),
+    [("search.docs", "search_docs"), ("find me", "find_me"), ("a\u00e9b", "a_b"), ("a\U0001f600", "a__")],
+)
+def test_a_rule_goes_by_the_name_that_an_mcp_server_gives_its_tool(rule: str, called: str) -> None:
+    permissions = Permissions(((f"mcp__docs__{rule}", "deny"), ("mcp__docs", "allow")))
+    assert permissions.of(f"mcp__docs__{called}") == "deny"
+    assert permissions.of("mcp__docs__other") == "allow"
+
+
+def test_of_two_tools_that_the_cli_names_the_same_the_stricter_rule_holds() -> None:
+    for one, other in (("a.b", "a_b"), ("a_b", "a.b")):
+        permissions = Permissions(((f"mcp__docs__{one}", "deny"), (f"mcp__docs__{other}", "allow")))
+        assert permissions.of("mcp__docs__a_b") == "deny"

@@ -34,9 +34,18 @@ def test_a_page_tells_where_the_next_one_begins() -> None:
         cursor(1.0),
         cursor(1.0, "x", "y"),
         cursor(True, "x"),
+        cursor(float("nan"), "x"),
+        cursor(float("inf"), "x"),
+        cursor(1.0, "\ud800"),
     ],
 )
 def test_what_is_no_place_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequest) as error:
         page_of(text, 2)
     assert error.value.param == "page"
+
+
+def test_a_number_that_no_database_can_look_for_is_no_place() -> None:
+    with pytest.raises(InvalidRequest):
+        place(cursor(10**30), int)
+    assert place(cursor(7), int) == [7]

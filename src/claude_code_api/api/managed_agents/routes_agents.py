@@ -11,7 +11,7 @@ from claude_code_api.api.context import Context, Ctx
 from claude_code_api.api.managed_agents.access import User
 from claude_code_api.api.managed_agents.read import definition_of
 from claude_code_api.api.managed_agents.shapes import agent_shown, now, seconds_of
-from claude_code_api.api.managed_agents.wire import AgentCreate, AgentUpdate
+from claude_code_api.api.managed_agents.wire import AgentCreate, AgentUpdate, Version
 from claude_code_api.core.keys import Caller
 from claude_code_api.managed import agents
 from claude_code_api.managed.paging import cursor, page_of, place, shown
@@ -54,7 +54,7 @@ async def list_agents(
 
 @router.get("/{agent_id}", summary="Retrieve an agent")
 async def retrieve(
-    agent_id: str, context: Ctx, caller: User, version: Annotated[int | None, Query(ge=1)] = None
+    agent_id: str, context: Ctx, caller: User, version: Annotated[Version | None, Query()] = None
 ) -> dict[str, Any]:
     """One agent at one of its versions, the newest by default."""
     return agent_shown(await agents.found(context.managed.store, caller.tenant, agent_id, version))

@@ -13,6 +13,8 @@ from claude_code_api.managed.skills import SkillVersion, StoredSkill
 
 Json: TypeAlias = dict[str, Any]
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
 
 def now() -> float:
     """This moment, as exactly as `timestamp` shows it: what is shown can be used to filter by."""
@@ -28,7 +30,8 @@ def seconds_of(moment: datetime | None) -> float | None:
     """A time that a client sent; without a zone it is UTC."""
     if moment is None:
         return None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    in_its_zone = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return (in_its_zone - _EPOCH).total_seconds()  # no `timestamp`: that fails at either end of the calendar
 
 
 def agent_shown(agent: Agent) -> Json:

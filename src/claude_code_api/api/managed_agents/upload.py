@@ -54,9 +54,7 @@ async def receive(request: Request, place: Callable[[Part], BinaryIO]) -> Form:
     try:
         reader = _Reader(options[b"boundary"])
         async for chunk in request.stream():
-            reader.parser.write(chunk)
-            if reader.events:
-                await asyncio.to_thread(gathering.take, reader.drained())
+            await asyncio.to_thread(_take, chunk, reader, gathering)
     except FormParserError as error:
         raise InvalidRequest("The body is not a form as multipart/form-data has it.") from error
     except OSError as error:
@@ -68,6 +66,12 @@ async def receive(request: Request, place: Callable[[Part], BinaryIO]) -> Form:
     return gathering.form
 
 
+def _take(chunk: bytes, reader: _Reader, gathering: _Gathering) -> None:
+    """Read on; a part's head takes a millisecond, and a chunk may have hundreds of them."""
+    reader.parser.write(chunk)
+    gathering.take(reader.drained())
+
+
 class _Reader:
     """Turns the parser's calls into a list: a Part where one begins, then its bytes."""
 
@@ -76,6 +80,7 @@ class _Reader:
         self.is_complete = False
         self._headers: dict[str, str] = {}
         self._name, self._value = b"", b""
+        self._parts = 0
         self.parser = MultipartParser(
             boundary,
             {
@@ -105,6 +110,9 @@ class _Reader:
         self._name, self._value = b"", b""
 
     def _on_part(self) -> None:
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise InvalidRequest(f"The form has more than {_MOST_PARTS} parts.")
         _, options = parse_options_header(self._headers.get("content-disposition"))
         name = options.get(b"name", b"").decode(errors="replace")
         called = options.get(b"filename")
@@ -156,8 +164,8 @@ class _Gathering:
         self._field = b""
 
     def _begin(self, part: Part) -> None:
-        if len(self.form.files) + len(self.form.fields) >= _MOST_PARTS:
-            raise InvalidRequest(f"The form has more than {_MOST_PARTS} parts.")
+        if part.name in self.form.fields:
+            raise InvalidRequest(f"{part.name}: the form has this field twice.", param=part.name)
         self._part = part
         if part.filename is not None or part.name in _FILES:
             self._file = self._place(part)

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from claude_code_api.api.checks import sound
 from claude_code_api.core.turn import Effort
 
 _MOST_TOOLS, _MOST_CONFIGS, _MOST_SKILLS = 256, 256, 64
 _MOST_PACKAGES, _LONGEST_PACKAGE = 100, 200
 _LONGEST_SYSTEM = 100_000
 
+Version: TypeAlias = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""A number that the database can look for."""
+
 
 class Wire(BaseModel):
     """A body, or a part of one."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sound(cls, given: Any) -> Any:
+        for name, value in given.items() if isinstance(given, dict) else ():
+            if isinstance(value, str):
+                sound(value, name)
+        return given
 
 
 # Models
@@ -192,7 +204,7 @@ class AgentUpdate(_AgentFields):
     name: str | None = None
     model: str | ModelConfigParams | None = None
     metadata: dict[str, str | None] | None = None
-    version: Annotated[int, Field(ge=1)] | None = None
+    version: Version | None = None
 
 
 class AgentIdParams(Wire):
@@ -200,7 +212,7 @@ class AgentIdParams(Wire):
 
     type: Literal["agent"]
     id: str
-    version: Annotated[int, Field(ge=1)] | None = None
+    version: Version | None = None
 
 
 class AgentOverridesParams(Wire):
@@ -208,7 +220,7 @@ class AgentOverridesParams(Wire):
 
     type: Literal["agent_with_overrides"]
     id: str
-    version: Annotated[int, Field(ge=1)] | None = None
+    version: Version | None = None
     model: str | ModelConfigParams | None = None
     system: System | None = None
     tools: Tools | None = None
