@@ -67,11 +67,14 @@ def test_a_result_that_nothing_waits_for_is_let_go() -> None:
     assert ids(step.events) == ["sevt_1"]
 
 
-def test_interrupts_come_before_what_the_agent_is_told_and_behind_results_that_came_first() -> None:
+def test_an_interrupt_is_for_what_came_before_it() -> None:
     stop = event(2, "user.interrupt")
     step = next_step([message(1), stop], session())
     assert step is not None
-    assert ids(step.events) == ["sevt_2"]
+    assert ids(step.events) == ["sevt_1"], "the interrupt finds it running"
+    at_once = next_step([stop, message(3)], session())
+    assert at_once is not None
+    assert ids(at_once.events) == ["sevt_2"]
     first = next_step([result(1, "sevt_a"), stop], session(ONE))
     assert first is not None
     assert ids(first.events) == ["sevt_1"]
