@@ -13,7 +13,7 @@ from anthropic import Anthropic
 
 from tests.anthropic_strict import strict
 from tests.conftest import Model
-from tests.gateway import Gateway, text_of
+from tests.gateway import Gateway, eventually, text_of
 from tests.managed import (
     ASKING,
     TOOLSET,

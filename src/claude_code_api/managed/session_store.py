@@ -34,7 +34,7 @@ class Run:
     """What the agent is at work on: the events that it was given, and for the how many-th time it tries.
 
     `key` identifies it to the runtime, so that what has an answer is not done twice. `turn_id` is known once it was
-    placed. `outcome` is the one that it works towards.
+    placed. `outcome` is the one that it works towards. `is_halted`: somebody interrupted it.
     """
 
     key: str
@@ -42,6 +42,7 @@ class Run:
     attempt: int = 1
     turn_id: str | None = None
     outcome: str | None = None
+    is_halted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

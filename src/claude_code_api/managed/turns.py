@@ -20,7 +20,7 @@ from claude_code_api.core.toolbox import Decision, Permissions, stricter
 from claude_code_api.core.turn import TurnCompleted, TurnFailed, TurnInput
 from claude_code_api.managed import events as ev
 from claude_code_api.managed.log import Log
-from claude_code_api.managed.session_store import Json, NewEvent, Run, StoredEvent, Waiting
+from claude_code_api.managed.session_store import Json, ManagedSession, NewEvent, Run, StoredEvent, Waiting
 from claude_code_api.managed.telling import Teller, Told, open_calls, told_of
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.stored import NewResponse
@@ -104,18 +104,20 @@ class SessionTurn:
         self._closing = closing
         self._ask = ask
         self._first_pause_s = first_pause_s
-        self._running = False
+        self._key: str | None = None
         self._ticket: Ticket | None = None
         self._halted = asyncio.Event()
         self._wake = asyncio.Event()
 
     @property
-    def runs(self) -> bool:
-        """Whether one is under way, or about to be tried again."""
-        return self._running
+    def key(self) -> str | None:
+        """What is under way, or about to be tried again, if anything is."""
+        return self._key
 
-    def halt(self) -> None:
-        """End it where it stands; what was said stays."""
+    def halt(self, key: str) -> None:
+        """End what is under way where it stands, if it still is this; what was said stays."""
+        if key != self._key:
+            return
         self._halted.set()
         self._wake.set()
         if self._ticket is not None:
@@ -150,14 +152,14 @@ class SessionTurn:
 
         `finish` writes its last events. Raises ShuttingDown, ConversationDeleted or ConversationNotFound.
         """
-        self._halted.clear()
+        (self._halted.set if run.is_halted else self._halted.clear)()
         if not self._closing.is_set():
             self._wake.clear()
-        self._running = True
+        self._key = run.key
         try:
             return await self._tried(run, asked, started, finish)
         finally:
-            self._running = False
+            self._key = None
 
     async def _tried(
         self,
@@ -178,7 +180,8 @@ class SessionTurn:
             elif isinstance(error, err.TurnCancelled):
                 ended = Ended()  # somebody interrupted it in another dialect
             elif isinstance(error, _FULL):
-                await self._try_again(replace(run, turn_id=None), told, error, tries)
+                run = replace(run, turn_id=None)
+                await self._try_again(run, told, error, tries)
                 continue
             elif error is not None and _may_pass(error) and run.attempt < MOST_TRIES:
                 run = replace(run, attempt=run.attempt + 1, turn_id=None)
@@ -193,7 +196,7 @@ class SessionTurn:
         agent = self._log.session.agent
         waiting = ev.status_events("rescheduling", agent, self._thread_id)
         told.events.append(ev.error_event(error, retrying=True))
-        await self.write(*told.events, *waiting, status="rescheduling", run=run, waiting=())
+        await self.write(*told.events, *waiting, status="rescheduling", run=_as(run), waiting=())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause):
                 await self._wake.wait()
@@ -223,7 +226,7 @@ class SessionTurn:
 
     async def _read(self, ticket: Ticket, run: Run, asked: TurnInput) -> tuple[Told, Ended]:
         teller = Teller(ticket.turn_id, self._decides(asked))
-        placed: Mapping[str, Any] = {"run": replace(run, turn_id=ticket.turn_id)}
+        placed: Mapping[str, Any] = {"run": _as(replace(run, turn_id=ticket.turn_id))}
         async for event in ticket.events():
             if isinstance(event, TurnFailed):
                 return teller.feed(event), Ended(error=event.error)
@@ -299,6 +302,11 @@ def open_requests(have: list[StoredEvent], done: TurnCompleted | None, turn_id: 
     started = [event.id for event in have if event.type == ev.REQUEST_START and event.id not in ended]
     usage = ev.NO_USAGE if done is None else done.usage
     return [ev.request_end(one, usage, is_error=done is None, turn_id=turn_id) for one in started]
+
+
+def _as(run: Run) -> Callable[[ManagedSession], Run]:
+    """What is under way, changed; that somebody interrupted it meanwhile stays."""
+    return lambda session: replace(run, is_halted=session.run is not None and session.run.is_halted)
 
 
 def _may_pass(error: err.GatewayError) -> bool:

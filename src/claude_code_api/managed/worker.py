@@ -23,10 +23,11 @@ from claude_code_api.managed.follow import follow
 from claude_code_api.managed.grading import Grading
 from claude_code_api.managed.log import Log
 from claude_code_api.managed.mapping import Asked
-from claude_code_api.managed.session_store import Json, NewEvent, Run, StoredEvent
+from claude_code_api.managed.session_store import Json, ManagedSession, NewEvent, Run, StoredEvent
 from claude_code_api.managed.standing import Conversation, spent, thread_id_of
 from claude_code_api.managed.telling import Told
 from claude_code_api.managed.turns import Ended, SessionTurn, Turns, open_requests
+from claude_code_api.runtime.refusals import defect
 
 log_ = structlog.get_logger(__name__)
 
@@ -69,7 +70,7 @@ class Worker:
         self._came.set()
         if self._closing.is_set():
             self._turn.wake()
-        elif self._turn.runs or self._grading.runs:
+        elif self._turn.key is not None or self._grading.runs:
             self._attend_soon()
 
     async def run(self) -> None:
@@ -87,8 +88,18 @@ class Worker:
             pass  # the next start goes on
         except (err.ConversationDeleted, err.ConversationNotFound):
             self._log.gone = True
+        except Exception:
+            log_.exception("session_failed", session=self._log.session.session_id)
+            await self._collapse()
         finally:
             self.over = True
+
+    async def _collapse(self) -> None:
+        """Tell whoever waits that nothing comes any more."""
+        try:
+            await self._finish(Told(), Ended(error=defect()))
+        except err.GatewayError as error:
+            log_.warning("session_waits", session=self._log.session.session_id, reason=error.message)
 
     async def _work(self) -> None:
         if self._log.session.run is not None:
@@ -293,12 +304,24 @@ class Worker:
     async def _attend(self) -> None:
         """While a turn runs: halt it, and pass decisions on."""
         async with self._attending:
+<<<<<<< HEAD
             for event in await self._queued():
                 if event.type == ev.INTERRUPT and (self._turn.runs or self._grading.runs):
                     halted = self._turn if self._turn.runs else self._grading
                     halted.halt()  # at once: what runs when it is written may be what was sent behind it
                     await self._turn.write(processed=[event.id])
                 elif event.type == ev.CONFIRMATION and self._turn.runs:
+=======
+            for event in await self._log.store.queued(self._log.key):
+                key = self._turn.key
+                if event.type == ev.INTERRUPT and key is not None:
+                    await self._turn.write(processed=[event.id], run=_halted)
+                    self._turn.halt(key)
+                elif event.type == ev.INTERRUPT and self._grading.runs:
+                    await self._turn.write(processed=[event.id])
+                    self._grading.halt()
+                elif event.type == ev.CONFIRMATION and key is not None:
+>>>>>>> wt-sessions
                     await self._turn.write(processed=[event.id])
                     await self._decide(event)
 
@@ -345,6 +368,11 @@ class Worker:
         outcome = outcomes.active(self._log.session.outcomes)
         ended = () if outcome is None else (outcome["outcome_id"],)
         return outcomes.change(*ended, result=result, explanation=why)
+
+
+def _halted(session: ManagedSession) -> Run | None:
+    """What is under way, which somebody interrupted: a server that goes on with it knows that."""
+    return None if session.run is None else replace(session.run, is_halted=True)
 
 
 def _said(text: str) -> list[Block]:

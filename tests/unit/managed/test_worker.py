@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,30 @@ async def test_a_server_that_ends_leaves_the_turn_to_the_next_one(world: World) 
     world.runtime.script = [answers("one")]
     await world.restarted()
     assert said(await world.rests()) == ["one"]
+
+
+async def test_an_interrupt_that_was_acknowledged_holds_for_the_next_server(world: World) -> None:
+    world.runtime.script = [[STARTED, AnswerStarted("m")]]
+    await world.send(message("1"))
+    await world.until(lambda: world.log.session.run is not None and world.log.session.run.turn_id is not None)
+    await world.log.write(run=lambda session: replace(session.run, is_halted=True))
+    world.runtime.script = [[STARTED, AnswerStarted("m")]]
+    await world.restarted()
+    events = await world.rests()
+    assert reasons(events) == ["end_turn"]
+    assert said(events) == []
+
+
+async def test_a_defect_leaves_nobody_waiting(world: World) -> None:
+    world.runtime.script = []  # there is no turn to be had
+    await world.send(message("1"), message("2"))
+    events = await world.rests()
+    assert reasons(events) == ["retries_exhausted"]
+    (error,) = [event.body["error"] for event in events if event.type == "session.error"]
+    assert "defect" in error["message"]
+    world.runtime.script = [answers("again")]
+    await world.send(message("3"))
+    assert said(await world.rests()) == ["again"]
 
 
 async def test_a_session_that_is_deleted_meanwhile_ends_quietly(world: World) -> None:
