@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -304,24 +305,15 @@ class Worker:
     async def _attend(self) -> None:
         """While a turn runs: halt it, and pass decisions on."""
         async with self._attending:
-<<<<<<< HEAD
             for event in await self._queued():
-                if event.type == ev.INTERRUPT and (self._turn.runs or self._grading.runs):
-                    halted = self._turn if self._turn.runs else self._grading
-                    halted.halt()  # at once: what runs when it is written may be what was sent behind it
-                    await self._turn.write(processed=[event.id])
-                elif event.type == ev.CONFIRMATION and self._turn.runs:
-=======
-            for event in await self._log.store.queued(self._log.key):
                 key = self._turn.key
                 if event.type == ev.INTERRUPT and key is not None:
-                    await self._turn.write(processed=[event.id], run=_halted)
-                    self._turn.halt(key)
+                    self._turn.halt(key)  # at once: what runs when it is written may be what was sent behind it
+                    await self._turn.write(processed=[event.id], run=partial(_halted, key))
                 elif event.type == ev.INTERRUPT and self._grading.runs:
-                    await self._turn.write(processed=[event.id])
                     self._grading.halt()
+                    await self._turn.write(processed=[event.id])
                 elif event.type == ev.CONFIRMATION and key is not None:
->>>>>>> wt-sessions
                     await self._turn.write(processed=[event.id])
                     await self._decide(event)
 
@@ -331,7 +323,7 @@ class Worker:
             try:
                 return await self._log.store.queued(self._log.key)
             except err.StoreUnavailable:
-                if self._closing.is_set() or not (self._turn.runs or self._grading.runs):
+                if self._closing.is_set() or (self._turn.key is None and not self._grading.runs):
                     return []
             await asyncio.sleep(_STORE_PAUSE_S)
 
@@ -370,9 +362,10 @@ class Worker:
         return outcomes.change(*ended, result=result, explanation=why)
 
 
-def _halted(session: ManagedSession) -> Run | None:
-    """What is under way, which somebody interrupted: a server that goes on with it knows that."""
-    return None if session.run is None else replace(session.run, is_halted=True)
+def _halted(key: str, session: ManagedSession) -> Run | None:
+    """What is under way; if it still is this, somebody interrupted it, and a server that goes on with it knows that."""
+    run = session.run
+    return run if run is None or run.key != key else replace(run, is_halted=True)
 
 
 def _said(text: str) -> list[Block]:
