@@ -41,9 +41,9 @@ def _last_of_user(body: dict[str, Any]) -> Any:
     return [message for message in body["messages"] if message["role"] == "user"][-1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    """The offline model of the whole run."""
+    """The offline model of a test file: what another file asks is not seen by it."""
     model = Model()
     with model.server:
         yield model
@@ -62,9 +62,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateway(model: Model) -> Iterator[Gateway]:
-    """A server with the default settings, shared: give each test a conversation id of its own."""
+    """A server with the default settings, which the tests of a file share: each says something of its own."""
     server = Gateway(model.server.url, {"claude__upstream_retry_seconds": 0.5})
     yield server
     server.stop()

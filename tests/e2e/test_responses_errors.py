@@ -147,7 +147,7 @@ def test_a_response_that_failed_is_kept_and_cannot_be_gone_on_from(client: OpenA
     first = create(client, input="Remember the number 42.")
     stream = client.responses.create(
         model="sonnet",
-        input="[[offline: words 40]] [[offline: overloaded]]",
+        input="[[offline: words 40]] [[offline: overloaded]] [[offline: delay 0.5]]",
         previous_response_id=first.id,
         stream=True,
     )
@@ -155,6 +155,7 @@ def test_a_response_that_failed_is_kept_and_cannot_be_gone_on_from(client: OpenA
     assert created.type == "response.created"
     with pytest.raises(openai.APIError):
         list(stream)
+    eventually(lambda: client.responses.retrieve(created.response.id).status != "in_progress", within=10)
     failed = checked(client.responses.retrieve(created.response.id))
     assert failed.status == "failed"
     assert failed.error is not None

@@ -21,6 +21,7 @@ from tests.responding import (
     cancel,
     ended,
     events,
+    frames,
     get,
     output,
     respond,
@@ -182,11 +183,12 @@ def test_one_that_is_over_stays_as_it_is(gateway: Gateway) -> None:
 def test_one_that_runs_is_deleted_and_leaves_nothing(gateway: Gateway, model: Model) -> None:
     respond(gateway.http, "Remember the word kept.", conversation_id="bg-deleted")
     identity = running(gateway, f"bg-gone {ENDLESS}", conversation_id="bg-deleted")["id"]
-    with ThreadPoolExecutor(1) as pool:
-        reader = pool.submit(events, gateway.http, identity)
+    with gateway.http.stream("GET", f"/v1/responses/{identity}", params={"stream": "true"}) as read:
+        coming = frames(read.iter_lines())
+        assert next(coming)["type"] == "response.created"
         answer = gateway.http.delete(f"/v1/responses/{identity}")
         assert answer.json() == {"id": identity, "object": "response", "deleted": True}
-        assert reader.result(timeout=10)[-1]["type"] == "response.failed"
+        assert list(coming)[-1]["type"] == "response.failed"
     for method, path in (("GET", ""), ("GET", "?stream=true"), ("DELETE", ""), ("POST", "/cancel")):
         refused(gateway.http.request(method, f"/v1/responses/{identity}{path}"), 404, "response_not_found")
     assert batches(gateway, identity) == []

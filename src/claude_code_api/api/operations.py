@@ -25,8 +25,7 @@ async def health(context: Ctx) -> dict[str, Any]:
 async def stats(context: Ctx, caller: Who) -> dict[str, Any]:
     """Counts since the start, the present state, and latencies by start kind in milliseconds; of all tenants.
 
-    Where there are API keys, this needs an admin key. While the store is unavailable,
-    `hibernated` and `total` are null.
+    Where there are API keys, this needs an admin key. `hibernated` and `total` are null while the store is unavailable.
     """
     caller.check_admin()
     manager = context.manager

@@ -58,6 +58,7 @@ class FakeStore(NoStore):
         self.taking = asyncio.Event()
         self.taking.set()
         self.full = False
+        self.is_locked = False
 
     async def load(self, tenant: str, conversation_id: str) -> StoredConversation | None:
         return self.held.get(conversation_id)
@@ -69,6 +70,8 @@ class FakeStore(NoStore):
         return list(self.held.values())
 
     async def count(self) -> int:
+        if self.is_locked:
+            raise StoreUnavailable("The store is locked at the moment.")
         return len(self.held)
 
     async def find(self, tenant: str, lineage: str, *, system: str) -> str | None:
@@ -269,6 +272,14 @@ async def test_a_retry_behind_a_turn_joins_the_one_that_nobody_reads(world: Worl
     again = await world.submit("Two", "a", after="turn-1")
     assert again.turn_id == first.turn_id
     await world.answer(first)
+
+
+async def test_sessions_are_counted_while_the_store_is_unavailable(world: World) -> None:
+    await world.talk("One")
+    assert (await world.manager.census())[State.HIBERNATED] == 0
+    world.store.is_locked = True
+    census = await world.manager.census()
+    assert (census[State.IDLE], State.HIBERNATED in census) == (1, False)
 
 
 # Only in memory
