@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from fastapi import Request
 
 from claude_code_api.api.client import ClientWatch
@@ -42,15 +44,16 @@ async def ask(
         kept=False,
         options=options,
     )
-    ticket = await context.manager.submit(caller.tenant, None, turn, await mark_of(request, None))
-    try:
-        async with ClientWatch(request.receive, ticket.abandon):
-            async for event in ticket.events():
-                if isinstance(event, TurnFailed):
-                    raise event.error
-                if isinstance(event, TurnCompleted):
-                    ticket.delivered()
-                    return ticket, event
-    finally:
-        ticket.abandon()
+    async with context.counting if options.counts else contextlib.nullcontext():
+        ticket = await context.manager.submit(caller.tenant, None, turn, await mark_of(request, None))
+        try:
+            async with ClientWatch(request.receive, ticket.abandon):
+                async for event in ticket.events():
+                    if isinstance(event, TurnFailed):
+                        raise event.error
+                    if isinstance(event, TurnCompleted):
+                        ticket.delivered()
+                        return ticket, event
+        finally:
+            ticket.abandon()
     raise GatewayError("The turn ended without a result.")

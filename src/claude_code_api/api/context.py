@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -18,12 +19,16 @@ from claude_code_api.runtime.keyring import Keyring
 from claude_code_api.runtime.manager import SessionManager
 from claude_code_api.runtime.ports import SparePool
 
+_COUNTS = 4
+"""Token counts at once. Each one takes a process, and Claude Code as a client asks for dozens together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
     """The runtime, and the settings that the API itself goes by.
 
-    `sessions_root` is where the conversations' directories are: nobody is shown it.
+    `counting` lets in those who only have tokens counted. `sessions_root` is where the conversations' directories are:
+    nobody is shown it.
     `started_at` is of the monotonic clock, `since` Unix time.
     """
 
@@ -44,6 +49,7 @@ class Context:
     patience_s: float
     sessions_root: str
     offline: bool
+    counting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_COUNTS))
     started_at: float = field(default_factory=time.monotonic)
     since: float = field(default_factory=time.time)
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
+from typing import Literal
 
 from claude_code_api.claude.activity import Narrator
 from claude_code_api.claude.allowance import Allowance
@@ -133,20 +134,20 @@ class Gate:
         if call not in self._questions:
             return False
         said = f" They say: {message}" if message else ""
-        self._settle(call, None if allowed else f"A person denied this call.{said}", in_time=True)
+        self._settle(call, None if allowed else f"A person denied this call.{said}", "allowed" if allowed else "denied")
         return True
 
     def _expire(self, call: str) -> None:
         waited = f"{self._rules.wait_s:g} s"
         why = f"This call needs a person's approval, and nobody decided within {waited}: it was not made."
-        self._settle(call, why, in_time=False)
+        self._settle(call, why, "expired")
 
-    def _settle(self, call: str, refused: str | None, *, in_time: bool) -> None:
+    def _settle(self, call: str, refused: str | None, status: Literal["allowed", "denied", "expired"]) -> None:
         question = self._questions.pop(call)
         question.deadline.cancel()
         self._respond(question.request_id, {} if refused is None else _denied(refused))
         if question.told:
-            self._emit(ApprovalSettled(call, refused is None, in_time))
+            self._emit(ApprovalSettled(call, status))
 
     def withdrawn(self, request_id: str) -> Iterable[TurnEvent]:
         """The CLI no longer wants an answer: the call is given up."""
@@ -154,7 +155,7 @@ class Gate:
             if question.request_id == request_id:
                 question.deadline.cancel()
                 del self._questions[call]
-                return (ApprovalSettled(call, allowed=False, in_time=False),) if question.told else ()
+                return (ApprovalSettled(call, "cancelled"),) if question.told else ()
         return ()
 
     def release(self) -> None:

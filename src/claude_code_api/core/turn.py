@@ -276,11 +276,13 @@ class ApprovalWanted:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalSettled:
-    """The call of that id no longer waits: a person decided, or nobody did in time. None comes when its turn ends."""
+    """The call of that id no longer waits: a person decided, nobody did in time, or Claude Code gave the call up.
+
+    None comes when its turn ends.
+    """
 
     id: str
-    allowed: bool
-    in_time: bool
+    status: Literal["allowed", "denied", "expired", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias
 
 from claude_code_api.errors import InvalidRequest, ResourceArchived, ResourceNotFound, VersionConflict
 from claude_code_api.managed import metadata as meta
-from claude_code_api.managed.ids import AGENT, new_id
+from claude_code_api.managed.ids import AGENT, IMPLICIT_AGENTS, new_id
 from claude_code_api.managed.paging import Page
 from claude_code_api.managed.skills import SkillStore, resolved_skills
 from claude_code_api.managed.tools import check_references
@@ -146,6 +146,12 @@ async def found(store: AgentStore, tenant: str, agent_id: str, version: int | No
     agent = await store.agent(tenant, agent_id, version)
     if agent is not None:
         return agent
+    if agent_id in IMPLICIT_AGENTS.values():
+        raise ResourceNotFound(
+            f"{agent_id!r} stands for what conversations of other dialects go by, and is no agent of its own: each of "
+            "these sessions shows what goes for it.",
+            param="agent_id",
+        )
     if version is not None and await store.agent(tenant, agent_id) is not None:
         raise ResourceNotFound(f"The agent {agent_id!r} has no version {version}.", param="version")
     raise ResourceNotFound(f"There is no agent {agent_id[:100]!r}.", param="agent_id")

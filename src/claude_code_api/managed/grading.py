@@ -15,7 +15,7 @@ from claude_code_api.managed import events as ev
 from claude_code_api.managed import outcomes, queue
 from claude_code_api.managed.log import Log
 from claude_code_api.managed.session_store import Json, ManagedSession, NewEvent, Run, StoredEvent
-from claude_code_api.managed.turns import Turns
+from claude_code_api.managed.turns import Turns, may_be_tried_again
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.ticket import Ticket
 
@@ -51,6 +51,14 @@ class Write(Protocol):
         ...
 
 
+class Pause(Protocol):
+    """Waits before something is tried again."""
+
+    async def __call__(self, error: err.GatewayError, tries: int) -> None:
+        """Wait. Raises ShuttingDown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Graded:
     """What came of a grading: an event, how the outcomes stand then, and the turn that follows, if one does."""
@@ -68,14 +76,15 @@ class _Grade:
 
 
 class Grading:
-    """One session's. `started` is told when there is something that can be halted."""
+    """One session's. `started` is told when there is something that can be halted; `pause` waits before another try."""
 
-    def __init__(self, log: Log, turns: Turns, write: Write, *, started: Callable[[], None]) -> None:
+    def __init__(self, log: Log, turns: Turns, write: Write, *, started: Callable[[], None], pause: Pause) -> None:
         self.runs = False
         self._log = log
         self._turns = turns
         self._write = write
         self._started = started
+        self._pause = pause
         self._ticket: Ticket | None = None
         self._is_halted = False
 
@@ -114,12 +123,19 @@ class Grading:
     async def _asked(self, defined: StoredEvent, named: Json, model: str) -> _Grade:
         done = await queue.since(self._log.store, self._log.key, defined.seq)
         self._started()
-        try:
-            return await self._ask(defined.body, named, outcomes.record(done), model)
-        except err.ShuttingDown:
-            raise
-        except (err.GatewayError, ValueError, KeyError) as error:
-            return _Grade("failed", f"The work could not be graded: {error}", ev.NO_USAGE)
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return await self._ask(defined.body, named, outcomes.record(done), model)
+            except err.ShuttingDown:
+                raise
+            except (err.GatewayError, ValueError, KeyError) as error:
+                is_passing = isinstance(error, err.GatewayError) and may_be_tried_again(error, tries)
+                if self._is_halted or not is_passing:
+                    return _Grade("failed", f"The work could not be graded: {error}", ev.NO_USAGE)
+                await self._write(ev.error_event(error, retrying=True))
+                await self._pause(error, tries)
 
     async def _ask(self, body: Json, named: Json, told: str, model: str) -> _Grade:
         asked = (

@@ -12,6 +12,7 @@ from pathlib import Path
 from claude_code_api.core.profiles import AGENT, CHAT
 from claude_code_api.core.toolbox import Decision, McpServer, Permissions, PlacedFile, Skill, Toolbox
 from claude_code_api.core.turn import Effort, Options, Tool
+from claude_code_api.managed.ids import IMPLICIT_AGENTS
 from claude_code_api.managed.session_store import Json
 
 TOOLS: Mapping[str, str] = {
@@ -72,19 +73,14 @@ def asked_of(
 
 def profile_of(agent: Json) -> str:
     """The kind of session that an agent is, an implicit one included."""
-    return CHAT if agent["id"] == implicit_id(CHAT) else AGENT
-
-
-def implicit_id(profile: str) -> str:
-    """The agent that stands for conversations of a profile that were made in another dialect."""
-    return "agent_chat" if profile == CHAT else "agent_default"
+    return CHAT if agent["id"] == IMPLICIT_AGENTS[CHAT] else AGENT
 
 
 def implicit_agent(profile: str, model: str, system: str) -> Json:
     """It, as a session shows it."""
     is_chat = profile == CHAT
     return {
-        "id": implicit_id(profile),
+        "id": IMPLICIT_AGENTS[profile],
         "type": "agent",
         "version": 1,
         "name": "Chat" if is_chat else "Agent",

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 _PREFIX = "page_"
 _LONGEST = 1000
-_LARGEST = 2**31
+_LARGEST = 2**63
 
 
 class Page(NamedTuple):

@@ -124,7 +124,7 @@ class SessionTurn:
             self._ticket.halt()
 
     def wake(self) -> None:
-        """The server ends: wait for nothing."""
+        """The server ends, or what is waited for was halted: wait no more."""
         self._wake.set()
 
     async def write(self, *events: NewEvent, **how: Any) -> list[StoredEvent]:
@@ -160,6 +160,8 @@ class SessionTurn:
             return await self._tried(run, asked, started, finish)
         finally:
             self._key = None
+            if not self._closing.is_set():
+                self._wake.clear()
 
     async def _tried(
         self,
@@ -183,7 +185,7 @@ class SessionTurn:
                 run = replace(run, turn_id=None)
                 await self._try_again(run, told, error, tries)
                 continue
-            elif error is not None and _may_pass(error) and run.attempt < MOST_TRIES:
+            elif error is not None and may_be_tried_again(error, run.attempt):
                 run = replace(run, attempt=run.attempt + 1, turn_id=None)
                 await self._try_again(run, told, error, run.attempt - 1)
                 continue
@@ -191,18 +193,21 @@ class SessionTurn:
             return ended
 
     async def _try_again(self, run: Run, told: Told, error: err.GatewayError, tries: int) -> None:
-        pause = self._first_pause_s * 2 ** min(tries - 1, _MOST_DOUBLINGS)
-        pause = min(_LONGEST_PAUSE_S, max(pause, error.retry_after or 0.0))
         agent = self._log.session.agent
         waiting = ev.status_events("rescheduling", agent, self._thread_id)
         told.events.append(ev.error_event(error, retrying=True))
         await self.write(*told.events, *waiting, status="rescheduling", run=_as(run), waiting=())
+        await self.pause(error, tries)
+        await self.write(*ev.status_events("running", agent, self._thread_id), status="running")
+
+    async def pause(self, error: err.GatewayError, tries: int) -> None:
+        """Wait before the next try, or until something is halted. Raises ShuttingDown."""
+        pause = self._first_pause_s * 2 ** min(tries - 1, _MOST_DOUBLINGS)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
+            async with asyncio.timeout(min(_LONGEST_PAUSE_S, max(pause, error.retry_after or 0.0))):
                 await self._wake.wait()
         if self._closing.is_set():
             raise err.ShuttingDown("The server is shutting down.")
-        await self.write(*ev.status_events("running", agent, self._thread_id), status="running")
 
     async def _once(self, run: Run, asked: TurnInput, started: Callable[[], None]) -> tuple[Told, Ended]:
         session = self._log.session
@@ -309,5 +314,8 @@ def _as(run: Run) -> Callable[[ManagedSession], Run]:
     return lambda session: replace(run, is_halted=session.run is not None and session.run.is_halted)
 
 
-def _may_pass(error: err.GatewayError) -> bool:
-    return isinstance(error, _MAY_PASS) or error.retry_after is not None
+def may_be_tried_again(error: err.GatewayError, tries: int) -> bool:
+    """Whether what failed with this error, so many times, may do better the next time."""
+    return isinstance(error, _FULL) or (
+        tries < MOST_TRIES and (isinstance(error, _MAY_PASS) or error.retry_after is not None)
+    )

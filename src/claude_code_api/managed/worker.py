@@ -63,7 +63,8 @@ class Worker:
         self._turn = SessionTurn(log, turns, self._thread_id, closing, ask=ask, first_pause_s=first_pause_s)
         self._came = asyncio.Event()
         self._attending = asyncio.Lock()
-        self._grading = Grading(log, turns, self._turn.write, started=self._attend_soon)
+        turn = self._turn
+        self._grading = Grading(log, turns, turn.write, started=self._attend_soon, pause=turn.pause)
         self._is_told_to_run = False
 
     def wake(self) -> None:
@@ -174,14 +175,18 @@ class Worker:
 
     async def _begin(self, run: Run, *before: NewEvent, processed: Sequence[str] = (), **state: Any) -> None:
         """Begin a turn that nobody began before, behind these events, and bring it to its end."""
+        running, stands = self._running()
+        self._log.runs += 1
+        await self._turn.write(*before, *running, processed=processed, run=run, **stands, **state)
+        await self._run(run)
+
+    def _running(self) -> tuple[list[NewEvent], Json]:
+        """What tells that the session is at work, unless that was told, and how it stands then."""
         session = self._log.session
-        running = [] if self._is_told_to_run else ev.status_events("running", session.agent, self._thread_id)
+        events = [] if self._is_told_to_run else ev.status_events("running", session.agent, self._thread_id)
         self._is_told_to_run = True
         since = time.time() if session.running_since is None else session.running_since
-        state |= {"status": "running", "stop_reason": None, "running_since": since, "updated_at": time.time()}
-        self._log.runs += 1
-        await self._turn.write(*before, *running, processed=processed, run=run, **state)
-        await self._run(run)
+        return events, {"status": "running", "stop_reason": None, "running_since": since, "updated_at": time.time()}
 
     async def _take_up(self) -> None:
         """Go on with what another server began."""
@@ -312,6 +317,7 @@ class Worker:
                     await self._turn.write(processed=[event.id], run=partial(_halted, key))
                 elif event.type == ev.INTERRUPT and self._grading.runs:
                     self._grading.halt()
+                    self._turn.wake()
                     await self._turn.write(processed=[event.id])
                 elif event.type == ev.CONFIRMATION and key is not None:
                     await self._turn.write(processed=[event.id])
@@ -349,6 +355,9 @@ class Worker:
         except (err.ResourceNotFound, err.InvalidRequest) as error:  # what the agent goes by is gone
             await self._finish(Told(), Ended(error=error))
             return
+        if self._log.session.status == "idle":  # its budget was raised
+            running, stands = self._running()
+            await self._turn.write(*running, **stands)
         graded = await self._grading.grade(outcome, model)
         if graded.run is None:
             await self._turn.write(graded.event, outcomes=graded.outcomes)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from typing import assert_never
 
 import structlog
@@ -18,7 +19,7 @@ from claude_code_api.core.events import Refusal
 from claude_code_api.core.identity import Address
 from claude_code_api.core.session import BETWEEN_TURNS, RESTING, Session, State
 from claude_code_api.errors import GatewayError, InvalidRequest, TurnCancelled
-from claude_code_api.runtime.approvals import Approval, Approvals, decided
+from claude_code_api.runtime.approvals import Approval, Approvals, ApprovalStatus, decided
 from claude_code_api.runtime.edits import Edit
 from claude_code_api.runtime.host import Host, Turn
 from claude_code_api.runtime.needs import content_of
@@ -241,7 +242,7 @@ class Actor:
         approval = self.approvals.undecided(approval_id)
         agent = self._process.agent
         if agent is None or not agent.decide(approval_id, allowed=allowed, message=message):
-            raise decided(approval)
+            raise decided(replace(approval, status=ApprovalStatus.CANCELLED))  # its turn is about to end
         return self.approvals.find(approval_id)
 
     def _can_be_cut(self, turn_id: str) -> bool:

@@ -19,7 +19,7 @@ _REMEMBERED = 100
 
 
 class ApprovalStatus(StrEnum):
-    """What became of a call: EXPIRED nobody decided in time, CANCELLED its turn ended before."""
+    """What became of a call: EXPIRED nobody decided in time, CANCELLED the call was given up, or its turn ended."""
 
     WAITING = "waiting"
     ALLOWED = "allowed"
@@ -74,7 +74,7 @@ class Approvals:
             self._settled.pop(event.id, None)
             self._waiting[event.id] = approval
         elif isinstance(event, ApprovalSettled):
-            self._settle(event.id, status_of(event))
+            self._settle(event.id, ApprovalStatus(event.status))
 
     def end(self, turn_id: str) -> list[Approval]:
         """The turn is over: what still waited in it is not to be decided any more; returns that."""
@@ -87,13 +87,6 @@ class Approvals:
         while len(self._settled) > _REMEMBERED:
             self._settled.popitem(last=False)
         return settled
-
-
-def status_of(event: ApprovalSettled) -> ApprovalStatus:
-    """What became of the call."""
-    if not event.in_time:
-        return ApprovalStatus.EXPIRED
-    return ApprovalStatus.ALLOWED if event.allowed else ApprovalStatus.DENIED
 
 
 def not_found(approval_id: str) -> ApprovalNotFound:

@@ -34,7 +34,7 @@ from claude_code_api.core.turn import (
     TurnFailed,
     TurnStarted,
 )
-from claude_code_api.runtime.approvals import Approval, status_of
+from claude_code_api.runtime.approvals import Approval
 
 _MOST_EVENTS, _MOST_CHARACTERS = 4000, 2**20
 _PIECE = 2**14
@@ -220,7 +220,7 @@ class Feeds:
                 asked = {**now, "id": event.id, "name": event.name, "text": event.line, "deadline": event.deadline}
                 feed.put("approval.wanted", asked, len(event.line))
             case ApprovalSettled():
-                feed.put("approval.settled", {**now, "id": event.id, "status": status_of(event).value})
+                feed.put("approval.settled", {**now, "id": event.id, "status": event.status})
             case ServerFailed():
                 feed.put("turn.server_failed", {**of, "name": event.name, "message": event.message})
             case TurnCompleted():

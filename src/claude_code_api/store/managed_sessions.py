@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, case, exists, ins
 
 from claude_code_api.core.identity import Address
 from claude_code_api.core.turn import Usage
+from claude_code_api.managed.ids import IMPLICIT_AGENTS
 from claude_code_api.managed.session_store import Bounds, ListedSession, ManagedSession, Run, SessionQuery, Waiting
 from claude_code_api.store import conversations
 from claude_code_api.store.rows import TOKENS
@@ -111,9 +112,10 @@ def _in_order(
 def _filters(query: SessionQuery) -> list[ColumnElement[bool]]:
     found = within(conversation.c.created_at, query.created)
     if query.agent_id is not None:
-        found.append(managed_session.c.agent_id == query.agent_id)
+        implicit = case(*((conversation.c.profile == one, agent) for one, agent in IMPLICIT_AGENTS.items()), else_="")
+        found.append(case((_is_session(), managed_session.c.agent_id), else_=implicit) == query.agent_id)
     if query.agent_version is not None:
-        found.append(managed_session.c.agent_version == query.agent_version)
+        found.append(case((_is_session(), managed_session.c.agent_version), else_=1) == query.agent_version)
     if not query.include_archived:
         found.append(managed_session.c.archived_at.is_(None))
     if query.statuses:

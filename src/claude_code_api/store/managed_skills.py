@@ -67,6 +67,7 @@ def delete_skill(connection: Connection, tenant: str, skill_id: str) -> list[str
 
 def delete_version(connection: Connection, tenant: str, skill_id: str, version_id: str) -> bool:
     """Forget a version unless it is the only one; False when it is."""
+    connection.execute(select(_S.id).where(_S.id == skill_id).with_for_update())  # one after another
     ids = [row.id for row in connection.execute(_versions(tenant, skill_id))]
     if ids == [version_id]:
         return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -258,7 +259,7 @@ managed_event = Table(
     "managed_event",
     metadata,
     Column("session_key", ForeignKey("managed_session.conversation_key", ondelete="CASCADE"), primary_key=True),
-    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("id", String(48), nullable=False),
     Column("type", String(48), nullable=False),
     Column("body", JSON, nullable=False),

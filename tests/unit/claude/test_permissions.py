@@ -100,7 +100,7 @@ async def test_a_call_waits_until_somebody_decides() -> None:
     assert desk.answers == {}
     assert desk.gate.decide("a", allowed=True, message=None)
     assert desk.refusal("a") is None
-    assert desk.told == [ApprovalSettled("a", allowed=True, in_time=True)]
+    assert desk.told == [ApprovalSettled("a", "allowed")]
     assert not desk.gate.decide("a", allowed=False, message=None)
     assert desk.answers == {}
 
@@ -114,7 +114,7 @@ async def test_a_denied_call_says_why() -> None:
     desk.gate.decide("a", allowed=False, message=None)
     assert desk.refusal("b") == "A person denied this call. They say: Too late today."
     assert desk.refusal("a") == "A person denied this call."
-    assert desk.told == [ApprovalSettled(one, allowed=False, in_time=True) for one in ("b", "a")]
+    assert desk.told == [ApprovalSettled(one, "denied") for one in ("b", "a")]
 
 
 async def test_nobody_decides_in_time() -> None:
@@ -124,7 +124,7 @@ async def test_nobody_decides_in_time() -> None:
     async with asyncio.timeout(5):
         while not desk.told:
             await asyncio.sleep(0.005)
-    assert desk.told == [ApprovalSettled("a", allowed=False, in_time=False)]
+    assert desk.told == [ApprovalSettled("a", "expired")]
     assert "nobody decided within 0.01 s" in (desk.refusal("a") or "")
     assert not desk.gate.decide("a", allowed=True, message=None)
 
@@ -192,7 +192,7 @@ async def test_a_question_that_the_cli_withdraws_is_settled() -> None:
     desk.turn(ASK)
     desk.call("a")
     assert list(desk.gate.withdrawn("for-other")) == []
-    assert list(desk.gate.withdrawn("for-a")) == [ApprovalSettled("a", allowed=False, in_time=False)]
+    assert list(desk.gate.withdrawn("for-a")) == [ApprovalSettled("a", "cancelled")]
     assert desk.answers == {}
     assert not desk.gate.decide("a", allowed=True, message=None)
 

@@ -18,6 +18,8 @@ def test_a_page_tells_where_the_next_one_begins() -> None:
     assert page_of(None, 2) == page_of("", 2) == (None, 3)
     moment = 1795442003.1234567
     assert place(cursor(moment, "x"), float, str) == [moment, "x"]
+    waiting = 2**40 + 3
+    assert place(cursor(waiting), int) == [waiting]
 
 
 @pytest.mark.parametrize(

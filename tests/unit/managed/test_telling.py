@@ -121,7 +121,7 @@ def test_a_call_that_has_to_be_asked_for_is_told_when_it_waits() -> None:
     (use,) = [event for event in wanted.events if event.type == "agent.tool_use"]
     assert (use.body["evaluated_permission"], use.body["evaluation"]) == ("ask", {"type": "always_ask"})
     assert [(one.event_id, one.call_id, one.kind) for one in wanted.wants] == [(use.id, "toolu_1", "confirmation")]
-    assert told_by(of, ApprovalSettled("toolu_1", False, True)).settled == ["toolu_1"]
+    assert told_by(of, ApprovalSettled("toolu_1", "denied")).settled == ["toolu_1"]
     result = told_by(of, AgentResult("toolu_1", "no", True, "line")).events
     assert [event.body["tool_use_id"] for event in result] == [use.id]
 

@@ -12,7 +12,16 @@ import pytest
 import pytest_asyncio
 
 from claude_code_api import errors as err
-from claude_code_api.core.turn import AgentCall, AnswerStarted, ApprovalWanted, StartKind, TurnEvent, TurnStarted
+from claude_code_api.core.turn import (
+    AgentCall,
+    AnswerStarted,
+    ApprovalWanted,
+    StartKind,
+    TurnCompleted,
+    TurnEvent,
+    TurnStarted,
+    Usage,
+)
 from claude_code_api.managed import events as ev
 from claude_code_api.managed import grading, outcomes
 from claude_code_api.managed.session_store import NewEvent, StoredEvent
@@ -337,6 +346,39 @@ async def test_work_that_cannot_be_graded_has_failed(world: World) -> None:
     assert end["result"] == "failed"
     assert "down" in end["explanation"]
     assert reasons(events) == ["end_turn"]
+
+
+async def test_a_grading_that_fails_for_now_is_tried_again(world: World) -> None:
+    passing = [err.CapacityExceeded("full", retry_after=0.0) for _ in range(4)]
+    overloaded = fails(err.UpstreamOverloaded("much", retry_after=0.0))
+    world.runtime.script = [answers("first"), *passing, overloaded, verdict("satisfied")]
+    events = await sent(world, defined())
+    (end,) = [event.body for event in events if event.type == "span.outcome_evaluation_end"]
+    assert end["result"] == "satisfied"
+    retries = [event.body["error"]["retry_status"]["type"] for event in events if event.type == "session.error"]
+    assert retries == ["retrying"] * 5
+
+
+async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -> None:
+    await world.log.write(budget=100, is_budgeted=True)
+    spends = [STARTED, TurnCompleted("budget_reached", "sonnet", Usage(1, 1), None, ())]
+    world.runtime.script = [spends]
+    event = defined()
+    await world.send(event, outcomes=(outcomes.begun(event.body, event.id),))
+    assert reasons(await world.rests()) == ["budget_reached"]
+    world.runtime.script = [[STARTED]]
+    await world.send(budget=300)
+    await world.until(lambda: len(world.runtime.streams) == 2)
+    assert world.log.session.status == "running"
+    for one in verdict("satisfied"):
+        world.runtime.streams[1].put(one)
+    events = await world.rests()
+    assert kinds(events)[-4:] == [
+        "session.status_running",
+        "span.outcome_evaluation_start",
+        "span.outcome_evaluation_end",
+        "session.status_idle",
+    ]
 
 
 async def test_an_interrupt_ends_a_grading_and_the_outcome(world: World) -> None:

@@ -108,7 +108,7 @@ class Runtime:
     async def decide(self, address: Address, approval_id: str, *, allowed: bool, message: str | None = None) -> None:
         """Remember what was decided, and settle it."""
         self.decided.append((approval_id, allowed, message))
-        self.streams[-1].put(ApprovalSettled(approval_id, allowed, in_time=True))
+        self.streams[-1].put(ApprovalSettled(approval_id, "allowed" if allowed else "denied"))
 
 
 def _halt(stream: TurnStream) -> bool:

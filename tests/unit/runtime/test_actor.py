@@ -96,7 +96,7 @@ class FakeAgent:
 
     def decide(self, call: str, *, allowed: bool, message: str | None) -> bool:
         self.decided.append((call, allowed, message))
-        self.emit(ApprovalSettled(call, allowed, in_time=True))
+        self.emit(ApprovalSettled(call, "allowed" if allowed else "denied"))
         return True
 
     async def halt(self, turn: str) -> bool:

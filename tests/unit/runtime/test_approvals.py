@@ -27,9 +27,9 @@ def test_what_becomes_of_a_call_is_remembered() -> None:
     for identity in "abcd":
         approvals.note("turn", wanted(identity))
     assert [one.id for one in approvals.waiting] == list("abcd")
-    approvals.note("turn", ApprovalSettled("a", allowed=True, in_time=True))
-    approvals.note("turn", ApprovalSettled("b", allowed=False, in_time=True))
-    approvals.note("turn", ApprovalSettled("c", allowed=False, in_time=False))
+    approvals.note("turn", ApprovalSettled("a", "allowed"))
+    approvals.note("turn", ApprovalSettled("b", "denied"))
+    approvals.note("turn", ApprovalSettled("c", "expired"))
     assert approvals.end("another") == []
     assert [one.id for one in approvals.end("turn")] == ["d"]
     assert approvals.waiting == []
@@ -44,7 +44,7 @@ def test_only_the_last_ones_are_remembered() -> None:
     approvals = Approvals()
     for number in range(150):
         approvals.note("turn", wanted(str(number)))
-        approvals.note("turn", ApprovalSettled(str(number), allowed=True, in_time=True))
+        approvals.note("turn", ApprovalSettled(str(number), "allowed"))
     with pytest.raises(ApprovalNotFound):
         approvals.find("49")
     assert approvals.find("50").status is ApprovalStatus.ALLOWED

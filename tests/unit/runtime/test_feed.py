@@ -113,7 +113,7 @@ async def test_what_waits_for_approval_is_told_and_what_became_of_it() -> None:
     await watch.more()
     events: list[TurnEvent] = [
         ApprovalWanted("c1", "Bash", {"command": "ls /secret"}, 1e9, "Waiting for approval: Bash: ls"),
-        ApprovalSettled("c1", allowed=False, in_time=False),
+        ApprovalSettled("c1", "expired"),
         ServerFailed("calc", "Refused."),
     ]
     for event in events:

@@ -29,7 +29,7 @@ def wanted(identity: str) -> ApprovalWanted:
 
 
 def settled(identity: str) -> ApprovalSettled:
-    return ApprovalSettled(identity, allowed=True, in_time=True)
+    return ApprovalSettled(identity, "allowed")
 
 
 def test_pauses_are_added_up_and_overlap() -> None:

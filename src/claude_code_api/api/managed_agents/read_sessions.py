@@ -67,11 +67,16 @@ def resource_of(resource: ResourceParams, file: StoredFile, taken: set[str], whe
             param=at,
         )
     path = str(PurePosixPath(path))
-    if path in taken:
-        raise InvalidRequest(f"{at}: another file is mounted at {path!r} already.", param=at)
+    if other := next((one for one in taken if _collide(path, one)), None):
+        raise InvalidRequest(f"{at}: {path!r} cannot be where {other!r} is mounted already.", param=at)
     taken.add(path)
     made = {"id": f"sesrsc_{uuid.uuid4().hex}", "type": "file", "file_id": file.id, "mount_path": path}
     return {**made, "created_at": now, "updated_at": now}
+
+
+def _collide(path: str, other: str) -> bool:
+    """Whether there cannot be files at both: they are one, or one lies below the other."""
+    return path == other or path.startswith(f"{other}/") or other.startswith(f"{path}/")
 
 
 def changes_of(session: ManagedSession, asked: SessionUpdate, cost_usd: float) -> Json:

@@ -8,10 +8,12 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from claude_code_api.api.checks import sound
 from claude_code_api.core.turn import Effort
+from claude_code_api.errors import InvalidRequest
 
 _MOST_TOOLS, _MOST_CONFIGS, _MOST_SKILLS = 256, 256, 64
 _MOST_PACKAGES, _LONGEST_PACKAGE = 100, 200
 _LONGEST_SYSTEM = 100_000
+_LONGEST_NAME, _LONGEST_DESCRIPTION = 256, 2048
 
 Version: TypeAlias = Annotated[int, Field(ge=1, le=2**31 - 1)]
 """A number that the database can look for."""
@@ -28,6 +30,8 @@ class Wire(BaseModel):
         for name, value in given.items() if isinstance(given, dict) else ():
             if isinstance(value, str):
                 sound(value, name)
+                if "\0" in value:
+                    raise InvalidRequest(f"{name} contains the character NUL, which is not text.", param=name)
         return given
 
 
@@ -158,6 +162,8 @@ class SkillParams(Wire):
 Servers: TypeAlias = Annotated[list[McpServerParams], Field(max_length=100)]
 Skills: TypeAlias = Annotated[list[SkillParams], Field(max_length=_MOST_SKILLS)]
 System: TypeAlias = Annotated[str, Field(max_length=_LONGEST_SYSTEM)]
+Name: TypeAlias = Annotated[str, Field(max_length=_LONGEST_NAME)]
+Description: TypeAlias = Annotated[str, Field(max_length=_LONGEST_DESCRIPTION)]
 
 # Agents
 
@@ -170,7 +176,7 @@ class IdentityParams(Wire):
 
 
 class _AgentFields(Wire):
-    description: str | None = None
+    description: Description | None = None
     system: System | None = None
     tools: Tools | None = None
     mcp_servers: Servers | None = None
@@ -193,7 +199,7 @@ class AgentCreate(_AgentFields):
         }
     )
 
-    name: str
+    name: Name
     model: str | ModelConfigParams
     metadata: dict[str, str] | None = None
 
@@ -201,7 +207,7 @@ class AgentCreate(_AgentFields):
 class AgentUpdate(_AgentFields):
     """What is to become of an agent's fields; those that are left out stay."""
 
-    name: str | None = None
+    name: Name | None = None
     model: str | ModelConfigParams | None = None
     metadata: dict[str, str | None] | None = None
     version: Version | None = None
@@ -268,7 +274,7 @@ class ConfigParams(Wire):
 
 
 class _EnvironmentFields(Wire):
-    description: str | None = None
+    description: Description | None = None
     config: ConfigParams | None = None
     scope: Literal["organization", "account"] | None = None
 
@@ -278,12 +284,12 @@ class EnvironmentCreate(_EnvironmentFields):
 
     model_config = ConfigDict(json_schema_extra={"example": {"name": "This machine"}})
 
-    name: str
+    name: Name
     metadata: dict[str, str] | None = None
 
 
 class EnvironmentUpdate(_EnvironmentFields):
     """What is to become of an environment's fields; those that are left out stay."""
 
-    name: str | None = None
+    name: Name | None = None
     metadata: dict[str, str | None] | None = None

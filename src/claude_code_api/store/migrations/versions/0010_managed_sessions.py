@@ -43,7 +43,7 @@ def upgrade() -> None:
     op.create_table(
         "managed_event",
         sa.Column("session_key", sa.String(32), nullable=False),
-        sa.Column("seq", sa.Integer, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
         sa.Column("id", sa.String(48), nullable=False),
         sa.Column("type", sa.String(48), nullable=False),
         sa.Column("body", sa.JSON, nullable=False),
