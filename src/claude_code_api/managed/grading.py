@@ -15,7 +15,7 @@ from claude_code_api.managed import events as ev
 from claude_code_api.managed import outcomes, queue
 from claude_code_api.managed.log import Log
 from claude_code_api.managed.session_store import Json, ManagedSession, NewEvent, Run, StoredEvent
-from claude_code_api.managed.turns import Turns, may_be_tried_again
+from claude_code_api.managed.turns import FULL, Turns, may_be_tried_again
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.ticket import Ticket
 
@@ -123,17 +123,19 @@ class Grading:
     async def _asked(self, defined: StoredEvent, named: Json, model: str) -> _Grade:
         done = await queue.since(self._log.store, self._log.key, defined.seq)
         self._started()
-        tries = 0
+        tries = attempt = 0
         while True:
             tries += 1
             try:
                 return await self._ask(defined.body, named, outcomes.record(done), model)
             except err.ShuttingDown:
                 raise
-            except (err.GatewayError, ValueError, KeyError) as error:
-                is_passing = isinstance(error, err.GatewayError) and may_be_tried_again(error, tries)
-                if self._is_halted or not is_passing:
-                    return _Grade("failed", f"The work could not be graded: {error}", ev.NO_USAGE)
+            except (ValueError, KeyError) as error:
+                return _ungraded(error)
+            except err.GatewayError as error:
+                attempt += not isinstance(error, FULL)
+                if self._is_halted or not may_be_tried_again(error, attempt):
+                    return _ungraded(error)
                 await self._write(ev.error_event(error, retrying=True))
                 await self._pause(error, tries)
 
@@ -178,6 +180,10 @@ class Grading:
                 return _grade_of(event)
             if isinstance(event, TurnFailed):
                 raise event.error
+
+
+def _ungraded(why: Exception) -> _Grade:
+    return _Grade("failed", f"The work could not be graded: {why}", ev.NO_USAGE)
 
 
 def _grade_of(done: TurnCompleted) -> _Grade:

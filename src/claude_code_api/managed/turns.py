@@ -39,7 +39,7 @@ _MAY_PASS = (
     err.StartFailed,
     err.StoreUnavailable,
 )
-_FULL = (err.CapacityExceeded, err.ConversationBusy)
+FULL = (err.CapacityExceeded, err.ConversationBusy)
 """Nothing is wrong with the turn: it waits for as long as it takes."""
 _OVER = (err.ShuttingDown, err.ConversationDeleted, err.ConversationNotFound)
 """Nothing more can be done for the session, here or at all."""
@@ -181,7 +181,7 @@ class SessionTurn:
                 ended = Ended()
             elif isinstance(error, err.TurnCancelled):
                 ended = Ended()  # somebody interrupted it in another dialect
-            elif isinstance(error, _FULL):
+            elif isinstance(error, FULL):
                 run = replace(run, turn_id=None)
                 await self._try_again(run, told, error, tries)
                 continue
@@ -314,8 +314,7 @@ def _as(run: Run) -> Callable[[ManagedSession], Run]:
     return lambda session: replace(run, is_halted=session.run is not None and session.run.is_halted)
 
 
-def may_be_tried_again(error: err.GatewayError, tries: int) -> bool:
-    """Whether what failed with this error, so many times, may do better the next time."""
-    return isinstance(error, _FULL) or (
-        tries < MOST_TRIES and (isinstance(error, _MAY_PASS) or error.retry_after is not None)
-    )
+def may_be_tried_again(error: err.GatewayError, attempt: int) -> bool:
+    """Whether what failed with this error may do better the next time; those do not count that found no room."""
+    may_pass = isinstance(error, _MAY_PASS) or error.retry_after is not None
+    return isinstance(error, FULL) or (attempt < MOST_TRIES and may_pass)

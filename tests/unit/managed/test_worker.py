@@ -361,10 +361,12 @@ async def test_a_grading_that_fails_for_now_is_tried_again(world: World) -> None
 
 async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -> None:
     await world.log.write(budget=100, is_budgeted=True)
-    spends = [STARTED, TurnCompleted("budget_reached", "sonnet", Usage(1, 1), None, ())]
-    world.runtime.script = [spends]
+    world.runtime.script = [[STARTED]]
     event = defined()
     await world.send(event, outcomes=(outcomes.begun(event.body, event.id),))
+    await world.until(lambda: len(world.runtime.streams) == 1)
+    world.cost_usd = 1.0
+    world.runtime.streams[0].put(TurnCompleted("budget_reached", "sonnet", Usage(1, 1), None, ()))
     assert reasons(await world.rests()) == ["budget_reached"]
     world.runtime.script = [[STARTED]]
     await world.send(budget=300)
