@@ -37,10 +37,10 @@ def test_an_interrupt_that_is_sent_behind_a_message_ends_its_turn(client: Anthro
 def test_a_turn_that_was_halted_before_it_said_anything_is_told_once(client: Anthropic) -> None:
     session = session_with(client, TOOLSET)
     watch(client, session.id, said("Hello!"))
-    watch(client, session.id, said("[[offline: delay 60]] One."), INTERRUPT)
+    watch(client, session.id, said("[[offline: delay 3]] One."), INTERRUPT)
     watch(client, session.id, said("Two."))
     texts = [event.content[0].text for event in of_type(told(client, session.id), "user.message")]
-    assert texts == ["Hello!", "[[offline: delay 60]] One.", "Two."]
+    assert texts == ["Hello!", "[[offline: delay 3]] One.", "Two."]
 
 
 def test_an_outcome_has_ended_when_the_session_is_told_to_be_idle(client: Anthropic) -> None:
