@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.servers import Server
+
 MARK = "CLAUDE_CODE_API_INSTANCE="
 
 
@@ -25,7 +27,7 @@ class Gateway:
     """`claude-code-api serve` with settings of its own, named `section__key` as in the environment.
 
     Without spares unless they are asked for: most tests want to know each process. Its data lie in `data` if that is
-    given; `program` is what the interpreter is told to run instead of the package.
+    given; with a `program` an interpreter of its own is told to run that instead of the package.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class Gateway:
         env: dict[str, str] | None = None,
         *,
         data: Path | None = None,
-        program: Sequence[str] = ("-m", "claude_code_api"),
+        program: Sequence[str] | None = None,
     ) -> None:
         self.data_dir = Path(tempfile.mkdtemp(prefix="cca-"))
         self.data = data or self.data_dir / "data"
@@ -54,14 +56,19 @@ class Gateway:
     def _start(self) -> None:
         serve = ["serve", "--port", "0", "--data-dir", str(self.data)]
         self._log = (self.data_dir / "stderr.log").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, *self._program, *serve],
-            cwd=self.data_dir,
-            env=self._env,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        self.process: Server | subprocess.Popen[bytes]
+        if self._program is None:
+            log = Path(self._log.name)
+            self.process = Server(serve, directory=self.data_dir, environment=self._env, log=log)
+        else:
+            self.process = subprocess.Popen(
+                [sys.executable, *self._program, *serve],
+                cwd=self.data_dir,
+                env=self._env,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                start_new_session=True,
+            )
         try:
             self.url = self._wait_until_up()
         except BaseException:
