@@ -54,7 +54,7 @@ def test_a_full_queue_refuses_at_once(start_gateway: Start) -> None:
         assert time.monotonic() - began < 1
 
 
-def test_thirty_conversations_on_five_processes(start_gateway: Start) -> None:
+def test_fifteen_conversations_on_five_processes(start_gateway: Start) -> None:
     gateway = start_gateway({"claude__max_concurrent_sessions": 5})
     most, done = 0, threading.Event()
 
@@ -64,7 +64,7 @@ def test_thirty_conversations_on_five_processes(start_gateway: Start) -> None:
             most = max(most, len(gateway.children()))
 
     def converse(number: int) -> bool:
-        name = f"thirty-{number}"
+        name = f"fifteen-{number}"
         text_of(gateway.ask(f"Remember the number {1000 + number}.", name))
         text_of(gateway.ask(f"Remember the word w{number}x.", name))
         recited = text_of(gateway.ask("List everything you remember?", name))
@@ -73,7 +73,7 @@ def test_thirty_conversations_on_five_processes(start_gateway: Start) -> None:
     sampler = threading.Thread(target=sample)
     sampler.start()
     with ThreadPoolExecutor(8) as pool:
-        right = list(pool.map(converse, range(30)))
+        right = list(pool.map(converse, range(15)))
     done.set()
     sampler.join()
     assert all(right)

@@ -260,6 +260,7 @@ class TurnReader:
         if self.over or not self._stopped_for_tools or not self._calls or self._calls - self._waiting:
             return ()
         self.over = True
+        self.dirty = self.dirty or self.halted is not None  # the CLI is about to answer the calls itself
         completed = self._completed("tool_use", open_calls=frozenset(self._calls))
         return (AnswerRestarted(), completed) if self._void else (completed,)
 

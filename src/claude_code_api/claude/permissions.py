@@ -64,13 +64,14 @@ class Gate:
         self._emit = emit
         self._allowance = Allowance()
         self._standing = self._permissions = EVERYTHING
+        self._is_heard = True
         self._is_set = False
         self._called: set[str] = set()
         self._questions: dict[str, _Question] = {}
 
-    def stand(self, permissions: Permissions) -> None:
-        """What holds for every turn of this process, beside what the turn says."""
-        self._standing = permissions
+    def stand(self, permissions: Permissions, *, heard: bool) -> None:
+        """What holds for every turn of this process, beside what the turn says. `heard`: somebody can be asked."""
+        self._standing, self._is_heard = permissions, heard
 
     def renew(self, options: Options) -> Frame | None:
         """A turn begins. Returns the control request that makes the CLI ask, or ask no more, if one is due."""
@@ -93,6 +94,8 @@ class Gate:
         name, call = str(question["tool_name"]), str(question["tool_use_id"])
         decision = self._decision(name)
         refused = f"{name} is not permitted in this conversation: do without it." if decision == "deny" else None
+        if decision == "ask" and not self._is_heard:
+            refused = f"{name} needs a person's approval, and in a conversation that is kept nowhere nobody is asked."
         refused = refused or self._allowance.take()
         if refused is None and decision == "ask" and call in self._questions:
             refused = "Another call of the same id waits for approval: call again."

@@ -125,14 +125,15 @@ class ClaudeProcess:
         """Do the handshake; `tools` are the client's, to which others can be added later.
 
         `model` replaces the one it was launched with; only before its first turn is that clean. Without `keeps` it
-        writes no transcript. Raises StartFailed when the child refuses, dies or takes too long; it is not stopped.
+        writes no transcript, and calls that wait for a person are denied. Raises StartFailed when the child refuses,
+        dies or takes too long; it is not stopped.
         """
         self._tools.offered = tuple(tools)
         self._structured = profile.schema is not None
         self._is_agent = self._life.leaves_marked = profile.name == AGENT
         requests = handshake(profile, tools, model=model, keeps=keeps)
         toolbox = profile.toolbox or Toolbox()
-        self._gate.stand(toolbox.permissions)
+        self._gate.stand(toolbox.permissions, heard=keeps)
         if servers := toolbox.servers:
             self._tools.beside = {server.name: {"type": "http", "url": server.url} for server in servers}
             requests.append(self._tools.servers())

@@ -159,7 +159,7 @@ async def test_the_servers_rules_hold_whatever_a_turn_says() -> None:
 
 async def test_what_the_conversation_asks_for_holds_whatever_a_turn_says() -> None:
     desk = Desk()
-    desk.gate.stand(Permissions((("Bash", "ask"), ("Write", "deny"))))
+    desk.gate.stand(Permissions((("Bash", "ask"), ("Write", "deny"))), heard=True)
     assert desk.turn() is not None
     assert len(desk.call("one")) == 1
     desk.call("two", "Write")
@@ -167,6 +167,14 @@ async def test_what_the_conversation_asks_for_holds_whatever_a_turn_says() -> No
     desk.turn(Permissions((("Bash", "deny"),)))
     desk.call("three")
     assert "not permitted" in (desk.refusal("three") or "")
+
+
+async def test_where_nobody_could_be_asked_a_call_is_denied_at_once() -> None:
+    desk = Desk(Rules(ASK))
+    desk.gate.stand(Permissions(), heard=False)
+    desk.turn()
+    assert desk.call("a") == []
+    assert "kept nowhere" in (desk.refusal("a") or "")
 
 
 async def test_beyond_the_limit_nobody_is_asked() -> None:

@@ -96,6 +96,14 @@ ANSWER = [cli.text("22 °C."), cli.assistant(cli.said("22 °C."), identity="msg_
 # The client's calls
 
 
+def test_a_halt_that_crosses_a_call_leaves_no_process_that_could_take_its_result() -> None:
+    turn = Turn()
+    turn.take(cli.message_start(), *streamed(WEATHER))
+    turn.reader.halted = "interrupted"
+    turn.take("a", *ended())
+    assert (turn.done.stop_reason, turn.done.leaf, turn.reader.dirty) == ("tool_use", None, True)
+
+
 def test_a_call_ends_the_turn() -> None:
     turn = Turn()
     turn.take(cli.message_start(input_tokens=216, output_tokens=1), *streamed(WEATHER), "a")
