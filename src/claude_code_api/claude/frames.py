@@ -176,8 +176,10 @@ class TurnReader:
     def _block_started(self, index: int, block: Frame) -> Iterable[TurnEvent]:
         self._in_a_call = block["type"] == "tool_use"
         if not self._in_a_call:
-            is_thinking = block["type"] in ("thinking", "redacted_thinking")
-            return (ThinkingStarted(block.get("data")),) if is_thinking else ()
+            if block["type"] not in ("thinking", "redacted_thinking"):
+                return ()
+            self._said_something = True
+            return (ThinkingStarted(block.get("data")),)
         self._made.add(block["id"])
         self._calls.add(block["id"])
         if self._structured and block["name"] == STRUCTURED_OUTPUT:

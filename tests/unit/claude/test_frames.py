@@ -199,6 +199,12 @@ def test_tool_results_stand_between_the_messages() -> None:
     assert AnswerRestarted() not in events
 
 
+def test_thinking_that_nobody_may_read_is_void_as_well() -> None:
+    begun = cli.stream({"type": "content_block_start", "index": 0, "content_block": {"type": "thinking"}})
+    events = read(cli.message_start(), begun, cli.message_start(), cli.text("Hello."))
+    assert AnswerRestarted() in events
+
+
 def test_a_stream_that_breaks_and_begins_again_voids_what_was_said() -> None:
     events = read(cli.message_start("msg_1"), cli.text("Hel"), cli.message_start("msg_2"), cli.text("Hello."))
     assert events[1:] == [TextDelta("Hel"), AnswerRestarted(), AnswerStarted(cli.MODEL), TextDelta("Hello.")]
