@@ -29,7 +29,7 @@ from claude_code_api.errors import (
 from tests.images import png
 
 MODELS = ModelNames(default="sonnet", aliases={})
-PRODUCTS = ("X-OpenWebUI-Chat-Id", "X-Claude-Code-Session-Id")
+PRODUCTS = ("X-OpenWebUI-Chat-Id", "X-Claude-Code-Session-Id", "X-Session-Id")
 PNG = base64.b64encode(png(1, 1)).decode()
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = {"name": "get_weather", "description": "Tells the weather.", "input_schema": SCHEMA}
@@ -524,3 +524,13 @@ def test_a_header_that_the_operator_took_out_names_nothing() -> None:
     place = place_of(None, {"x-claude-code-session-id": "s1"}, ("X-Session-Id",))
     assert parse(body, models=MODELS, place=place).conversation_id is None
     assert place.identity == Identity()
+
+
+def test_a_header_behind_claude_codes_own_takes_nothing_of_its_session_away() -> None:
+    session = {"x-claude-code-session-id": "s1", "x-session-id": "proxy"}
+    assert parsed(user("Hi"), headers=session, tools=[WEATHER]).conversation_id == line(user("Hi"))
+    title = parsed(user("<session>Hi</session>"), headers=session)
+    assert (title.conversation_id, title.turn.apart) == (None, True)
+    before = parsed(user("Hi"), headers={**session, "x-openwebui-chat-id": "w1"}, tools=[WEATHER])
+    assert (before.conversation_id, before.turn.rewrites) == ("w1", False)
+    assert parsed(user("Hi"), headers={"x-session-id": "proxy"}).conversation_id == "proxy"
