@@ -11,6 +11,7 @@ import pytest
 
 from claude_code_api.api.anthropic_messages import tokens
 from claude_code_api.api.anthropic_messages.wire import CountRequest
+from claude_code_api.api.media import Media
 from claude_code_api.core.keys import Caller
 from claude_code_api.errors import InvalidRequest
 
@@ -23,9 +24,11 @@ async def test_tools_are_checked_beside_the_event_loop(monkeypatch: pytest.Monke
         raise InvalidRequest("tools: no.", param="tools")
 
     monkeypatch.setattr(tokens, "tools_of", tools_of)
-    body = CountRequest.model_validate({"model": "sonnet", "messages": [{"role": "user", "content": "Hi"}]})
+    tool = {"name": "one", "input_schema": {"type": "object"}}
+    words = [{"role": "user", "content": "Hi"}]
+    body = CountRequest.model_validate({"model": "sonnet", "messages": words, "tools": [tool]})
     with ThreadPoolExecutor(1) as checks:
-        context = cast("Any", SimpleNamespace(checks=checks))
+        context = cast("Any", SimpleNamespace(checks=checks, images=SimpleNamespace(awaited=Media())))
         with pytest.raises(InvalidRequest):
-            await tokens.counted(cast("Any", None), body, context, cast("Caller", None))
+            await tokens.counted(cast("Any", None), body, context, Caller("default", None, None, True))
     assert checked_in != [threading.get_ident()]
