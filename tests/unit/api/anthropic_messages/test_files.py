@@ -24,8 +24,8 @@ WORDS = b"Hi there"
 class Files:
     """A tenant's files; `max_total` is what four of them have."""
 
-    max_bytes, max_total = 10 * len(WORDS), 4 * len(WORDS)
-    awaited = Media(max_bytes, awaited=True)
+    max_total = 4 * len(WORDS)
+    awaited = Media(awaited=True)
 
     def __init__(self, root: Path, checks: ThreadPoolExecutor) -> None:
         self.shelf = Shelf(root)
@@ -69,6 +69,12 @@ async def test_a_file_counts_each_time_that_it_is_named(files: Files) -> None:
     with pytest.raises(InvalidFile, match="together") as caught:
         await files.read(TWO, *[ONE] * 4)
     assert caught.value.param == "messages.0.content.1.source.file_id"
+
+
+async def test_a_file_is_as_large_as_the_operator_says(files: Files) -> None:
+    files.awaited = Media(len(WORDS) - 1, awaited=True)
+    with pytest.raises(InvalidFile, match=r"at most 7 are taken \(\[media\] max_bytes\)"):
+        await files.read(ONE)
 
 
 async def test_a_file_that_is_deleted_while_it_is_read_is_not_there(files: Files) -> None:
