@@ -119,9 +119,10 @@ class _Reader:
             else:
                 spoken += blocks_of(block, "user", at, self._media)
         if self.said.has_results:
-            beside = [block for block in spoken if block["type"] == "text" and (loaded or _is_note(block["text"]))]
-            self._notes += beside
-            spoken = [block for block in spoken if block not in beside]
+            said, spoken = spoken, []
+            for one in said:
+                is_note = one["type"] == "text" and (loaded or _is_note(one["text"]))
+                (self._notes if is_note else spoken).append(one)
         elif not spoken:
             raise InvalidRequest(f"{where}.content must not be empty.", param=f"{where}.content")
         if spoken:

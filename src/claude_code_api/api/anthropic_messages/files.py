@@ -23,6 +23,9 @@ from claude_code_api.api.media import Media
 from claude_code_api.errors import InvalidFile, ResourceNotFound
 from claude_code_api.managed import files
 
+_LONG = 100
+"""Blocks, from which on a request is not read on the event loop."""
+
 _Read = TypeVar("_Read")
 
 
@@ -34,7 +37,7 @@ async def read_with_media(
     Raises what `read` raises, InvalidImageUrl, InvalidFile, ResourceNotFound, or TurnCancelled.
     """
     run = asyncio.get_running_loop().run_in_executor
-    if body.tools or body.output_config is not None:  # large schemas take a while
+    if _takes_a_while(body):
         first = await run(context.checks, read, context.images.awaited)
     else:
         first = read(context.images.awaited)
@@ -43,6 +46,13 @@ async def read_with_media(
         return first
     media = await with_files(await fetched(request, context, tenant, urls), context, tenant, named)
     return await run(context.checks, read, media)
+
+
+def _takes_a_while(body: CountRequest) -> bool:
+    """Whether it is a long history, or may hold large schemas."""
+    if body.tools or body.output_config is not None or body.output_format is not None:
+        return True
+    return sum(len(one.content) if isinstance(one.content, list) else 1 for one in body.messages) > _LONG
 
 
 async def with_files(media: Media, context: Context, tenant: str, wanted: Sequence[tuple[str, str]]) -> Media:

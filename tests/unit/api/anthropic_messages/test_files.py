@@ -38,9 +38,10 @@ class Files:
     async def file(self, tenant: str, file_id: str) -> StoredFile:
         return StoredFile(file_id, "n.txt", "text/plain", len(WORDS), 0.0)
 
-    async def read(self, *named: str) -> list[tuple[int, int]]:
+    async def read(self, *named: str, words: int = 0) -> list[tuple[int, int]]:
         """Read a request that names these files: by which threads, and with how many files."""
-        blocks = [{"type": "document", "source": {"type": "file", "file_id": file_id}} for file_id in named]
+        blocks: list[Any] = [{"type": "document", "source": {"type": "file", "file_id": one}} for one in named]
+        blocks += [{"type": "text", "text": "Hi"}] * words
         body = {"model": "sonnet", "messages": [{"role": "user", "content": blocks}]}
         reads: list[tuple[int, int]] = []
         await read_with_media(
@@ -63,6 +64,11 @@ async def test_what_files_say_is_read_beside_the_event_loop(files: Files) -> Non
     (_, before), (thread, after) = await files.read(ONE, ONE, TWO, TWO)
     assert (before, after) == (0, 2)
     assert thread != threading.get_ident()
+
+
+async def test_what_is_long_is_read_beside_the_event_loop(files: Files) -> None:
+    ((few, _),), ((many, _),) = await files.read(words=1), await files.read(words=101)
+    assert few == threading.get_ident() != many
 
 
 async def test_a_file_counts_each_time_that_it_is_named(files: Files) -> None:

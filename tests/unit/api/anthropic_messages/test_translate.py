@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -205,6 +206,15 @@ def test_what_is_said_beside_results_ends_the_last_of_them(after: tuple[Json, ..
     """The process that waits for the results takes nothing else."""
     (block,) = turn(user("Hi"), assistant(CALL), *after).new.content
     assert [part["text"].strip() for part in block["content"]] == ["7 degrees", REMINDER]
+
+
+def test_very_many_notes_beside_a_result_take_no_time() -> None:
+    notes = [text(f"<system-reminder>{number}</system-reminder>") for number in range(9_999)]
+    body = request(user("Hi"), assistant(CALL), user(result(), *notes))
+    before = time.thread_time()
+    (given,) = parse(body, models=MODELS).turn.new.content
+    assert time.thread_time() - before < 1
+    assert len(given["content"]) == 10_000
 
 
 def test_tools_that_were_loaded_are_told_in_the_result_and_offered_from_then_on() -> None:
