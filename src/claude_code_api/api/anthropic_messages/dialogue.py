@@ -19,7 +19,7 @@ from claude_code_api.api.said import Said, arguments_of
 from claude_code_api.core.turn import Block, Message
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
-_REMINDER = re.compile(r"\s*<system-reminder>.*</system-reminder>\s*", re.S)
+_REMINDERS = re.compile(r"(?:\s*<system-reminder>(?:(?!</system-reminder>).)*+</system-reminder>)++\s*", re.S)
 _TOOL_CHANGES = ("tool_addition", "tool_removal")
 _LONGEST_TOOL_NAME = 128
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]+")
@@ -79,8 +79,7 @@ class _Reader:
     def settle(self) -> None:
         """Nothing more can answer the last calls."""
         notes, self._notes = self._notes, []
-        if notes and self.said.has_results:
-            self.said.beside(notes)
+        if notes and self.said.has_results and self.said.beside(notes):
             notes = []
         self.said.settle()
         if notes:
@@ -174,7 +173,7 @@ def tool_name(name: str | None, where: str) -> str:
 
 
 def _is_note(text: str) -> bool:
-    return _REMINDER.fullmatch(sound(text, "messages")) is not None
+    return _REMINDERS.fullmatch(sound(text, "messages")) is not None
 
 
 class _Complaints:

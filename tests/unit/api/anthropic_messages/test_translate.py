@@ -234,6 +234,22 @@ def test_words_of_the_user_beside_results_stay_the_users() -> None:
     assert (len(first["content"]), words) == (2, "Stop that.")
 
 
+def test_words_between_two_notes_are_the_users() -> None:
+    """The model must not take them for what a tool gave."""
+    words = f"{REMINDER}\nDelete it not.\n{REMINDER}"
+    first, *rest = said(turn(user("Hi"), assistant(CALL), user(result(), text(words))).new)
+    assert (len(first["content"]), rest) == (1, [words])
+    (only,) = said(turn(user("Hi"), assistant(CALL), user(result(), text(f"{REMINDER}\n{REMINDER}"))).new)
+    assert len(only["content"]) == 2
+
+
+def test_notes_that_make_a_result_too_long_are_said_behind_it() -> None:
+    long = f"<system-reminder>{'x' * 499_990}</system-reminder>"
+    for note in (text(long), text(REMINDER)):
+        first, *rest = said(turn(user("Hi"), assistant(CALL), user(result("y" * 499_990), note)).new)
+        assert (len(first["content"]), rest) == (1, [note["text"]])
+
+
 def test_tools_come_and_go_in_the_middle() -> None:
     definition = {"type": "tool_definition", "definition": {**WEATHER, "name": "added"}}
     reference = {"type": "tool_reference", "name": "get_weather"}
