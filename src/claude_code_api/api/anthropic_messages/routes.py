@@ -21,7 +21,6 @@ from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.errors import anthropic_envelope, request_id_of
 from claude_code_api.api.mark import mark_of
 from claude_code_api.api.media import Media
-from claude_code_api.api.parameters import ignored, undeclared
 from claude_code_api.api.peekable import Peekable
 from claude_code_api.api.sse import EventStream, named_event
 from claude_code_api.core.turn import TurnCompleted, TurnEvent, TurnFailed, TurnStarted
@@ -72,9 +71,8 @@ async def create(request: Request, body: MessagesRequest, context: Ctx, caller: 
 @router.post("/v1/messages/count_tokens", summary="Count the tokens of a message")
 async def count_tokens(request: Request, body: CountRequest, context: Ctx, caller: Who) -> Response:
     """How many tokens the model would read of this request. Nothing of it is kept."""
-    names = ignored(undeclared(body), strict=context.strict_params)
-    headers = {_IGNORED: ", ".join(names)} if names else {}
-    return JSONResponse(dict(await tokens.counted(request, body, context, caller)), headers=headers)
+    counted, names = await tokens.counted(request, body, context, caller)
+    return JSONResponse(dict(counted), headers={_IGNORED: ", ".join(names)} if names else {})
 
 
 async def _parsed(request: Request, body: MessagesRequest, context: Context, tenant: str) -> ParsedRequest:

@@ -9,10 +9,11 @@ from claude_code_api.api.anthropic_messages.dialogue import Dialogue, dialogue_o
 from claude_code_api.api.anthropic_messages.lines import Place
 from claude_code_api.api.anthropic_messages.parts import required
 from claude_code_api.api.anthropic_messages.tools import schema_of, tools_of
+from claude_code_api.api.anthropic_messages.unused import unused
 from claude_code_api.api.anthropic_messages.wire import Blocks, CountRequest, MessagesRequest
 from claude_code_api.api.checks import sound
 from claude_code_api.api.media import Media
-from claude_code_api.api.parameters import Refusal, check_refused, effort_of, ignored, undeclared
+from claude_code_api.api.parameters import Refusal, check_refused, effort_of, ignored
 from claude_code_api.api.schemas import SchemaBudget
 from claude_code_api.core.identity import Identity
 from claude_code_api.core.models import ModelNames
@@ -224,7 +225,7 @@ def _stop(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _ignored(request: MessagesRequest, *, strict: bool, agent: bool) -> tuple[str, ...]:
-    names = [name for name in undeclared(request) if name not in _REFUSED]
+    names = [name for name in unused(request) if name not in _REFUSED]
     if agent and request.stop_sequences:
         names.append("stop_sequences")
     told = ignored(names, strict=strict, not_for_agents=_NOT_FOR_AGENTS)

@@ -462,6 +462,24 @@ def test_what_has_no_effect_is_listed() -> None:
         parsed(temperature=1, strict=True)
 
 
+def test_what_has_an_effect_elsewhere_is_listed_where_it_has_none() -> None:
+    note = {"type": "document", "source": {"type": "text", "data": "Hi"}}
+    cited, bare = ({**note, "citations": {"enabled": enabled}} for enabled in (True, False))
+    call = {**CALL, "toolset_name": "weather"}
+    schema = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    asked = parsed(
+        *(user("Hi"), assistant(call), user(result([cited]))),
+        system("Go on.", output_config=schema),
+        thinking={"type": "adaptive", "budget_tokens": 2000},
+    )
+    assert set(asked.ignored) == {
+        *("thinking.budget_tokens", "messages[].output_config.format", "messages[].content[].toolset_name"),
+        "messages[].content[].content[].citations",
+    }
+    assert parsed(user(cited)).ignored == ("messages[].content[].citations",)
+    assert parsed(user(bare), thinking={"type": "enabled", "budget_tokens": 2000}).ignored == ()
+
+
 def test_what_the_api_requires_is_required() -> None:
     for name in ("model", "max_tokens", "messages"):
         body: Json = {"model": "sonnet", "max_tokens": 1, "messages": [user("Hi")]}
