@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from claude_code_api.api.anthropic_messages.dialogue import Dialogue, dialogue_of
 from claude_code_api.api.anthropic_messages.lines import Place
@@ -36,7 +37,7 @@ _REFUSED: Mapping[str, Refusal] = {
 _MOST_STOPS = 64
 _LONGEST_STOP = 1_000
 _LEAST_BUDGET = 1_024
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_EFFORTS = get_args(Effort)
 _NOT_FOR_AGENTS = ("max_tokens", "stop_sequences")
 _BILLING = "x-anthropic-billing-header:"
 """How a block of Claude Code's system prompt begins that is for Anthropic's servers and not for the model."""
