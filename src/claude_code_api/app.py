@@ -24,6 +24,7 @@ from claude_code_api.api.context import Context
 from claude_code_api.api.description import Described
 from claude_code_api.api.edge import Edge
 from claude_code_api.api.fetch import FetchSettings, ImageFetcher
+from claude_code_api.api.gate import Gate
 from claude_code_api.api.managed_agents import (
     routes_agents,
     routes_environments,
@@ -70,6 +71,8 @@ log = structlog.get_logger(__name__)
 _SESSIONS, _FILES, _SKILLS = "sessions", "files", "skills"
 _SWEEP_BATCH = 500
 _CHECKS_AT_ONCE = 2
+_COUNTS_AT_ONCE = 4
+"""Token counts of a tenant. Each one takes a process, and Claude Code as a client asks for dozens together."""
 _EXPOSED = (
     *("X-Request-ID", "request-id", "X-Conversation-ID", "X-Session-Start", "X-Ignored-Params"),
     *("Idempotent-Replayed", "Retry-After", "x-should-retry"),
@@ -150,6 +153,9 @@ async def _serving(
         side_requests=settings.api.side_requests,
         images=images,
         checks=checks,
+        counting=Gate(
+            _COUNTS_AT_ONCE, max_waiting=settings.claude.max_waiting, wait_s=settings.claude.slot_wait_seconds
+        ),
         managed=Managed(store=managed, shelf=shelf, skills=skills, sessions=working),
         strict_params=settings.api.strict_params,
         reasoning_content=settings.api.reasoning_content,

@@ -30,7 +30,8 @@ async def ask(
     system: str,
     options: Options = NO_OPTIONS,
 ) -> tuple[Ticket, TurnCompleted]:
-    """Ask something at the end of a history; a client that leaves ends it. Raises what the turn fails with."""
+    """Ask something at the end of a history; a client that leaves ends it. Raises what the turn fails with, and for a
+    token count what the gate raises."""
     opened = context.models.open(model)
     context.profiles.check(CHAT, caller)
     turn = TurnInput(
@@ -44,7 +45,8 @@ async def ask(
         kept=False,
         options=options,
     )
-    async with context.counting if options.counts else contextlib.nullcontext():
+    gate = context.counting.admitted(caller.tenant, request.receive) if options.counts else contextlib.nullcontext()
+    async with gate:
         ticket = await context.manager.submit(caller.tenant, None, turn, await mark_of(request, None))
         try:
             async with ClientWatch(request.receive, ticket.abandon):

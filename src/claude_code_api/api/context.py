@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from claude_code_api.api.fetch import ImageFetcher
+from claude_code_api.api.gate import Gate
 from claude_code_api.api.managed_agents.context import Managed
 from claude_code_api.core.keys import Caller
 from claude_code_api.core.models import ModelNames
@@ -18,9 +18,6 @@ from claude_code_api.core.profiles import ProfilePolicy
 from claude_code_api.runtime.keyring import Keyring
 from claude_code_api.runtime.manager import SessionManager
 from claude_code_api.runtime.ports import SparePool
-
-_COUNTS = 4
-"""Token counts at once. Each one takes a process, and Claude Code as a client asks for dozens together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +38,7 @@ class Context:
     side_requests: tuple[str, ...]
     images: ImageFetcher
     checks: Executor
+    counting: Gate
     managed: Managed
     strict_params: bool
     reasoning_content: bool
@@ -49,7 +47,6 @@ class Context:
     patience_s: float
     sessions_root: str
     offline: bool
-    counting: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_COUNTS))
     started_at: float = field(default_factory=time.monotonic)
     since: float = field(default_factory=time.time)
 

@@ -11,6 +11,7 @@ import base64
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -45,7 +46,7 @@ _Gates = tuple[asyncio.Semaphore, asyncio.Semaphore]
 
 @dataclass(frozen=True, slots=True)
 class FetchSettings:
-    """What may be fetched. `max_bytes` bounds one image, `max_total` all that are fetched for a request."""
+    """What may be fetched. `max_bytes` bounds one image, `max_total` all of a request, repeated ones too."""
 
     enabled: bool
     ports: frozenset[int]
@@ -71,6 +72,11 @@ class ImageFetcher:
         self._trust: ssl.SSLContext | None = None
 
     @property
+    def max_total(self) -> int:
+        """Bytes that all which a request names, and does not hold, may have together."""
+        return self._settings.max_total
+
+    @property
     def awaited(self) -> Media:
         """What stands for a request's images until they are fetched."""
         return Media(self._settings.max_bytes, awaited=True)
@@ -83,6 +89,7 @@ class ImageFetcher:
         When it is cancelled, so is what it fetches.
         """
         where: dict[str, str] = {}
+        times = Counter(url for _, url in wanted)
         for at, url in wanted:
             where.setdefault(url, at)
             self._check(url, at)
@@ -95,7 +102,7 @@ class ImageFetcher:
         budget = _Budget(self._settings.max_total)
         gates = asyncio.Semaphore(_AT_ONCE_OF_A_REQUEST), self._gates.setdefault(tenant, asyncio.Semaphore(_AT_ONCE))
         until = asyncio.get_running_loop().time() + self._settings.timeout_s
-        answers = await asyncio.gather(*(self._one(url, budget, gates, until) for url in where))
+        answers = await asyncio.gather(*(self._one(url, times[url], budget, gates, until) for url in where))
         fetched = {}
         for (url, at), answer in zip(where.items(), answers, strict=True):
             if isinstance(answer, _Unfetchable):
@@ -113,13 +120,14 @@ class ImageFetcher:
         if len(url) > _LONGEST_URL:
             raise InvalidImageUrl(f"{at} has more than {_LONGEST_URL} characters.", param=at)
 
-    async def _one(self, url: str, budget: _Budget, gates: _Gates, until: float) -> Image | _Unfetchable:
+    async def _one(self, url: str, times: int, budget: _Budget, gates: _Gates, until: float) -> Image | _Unfetchable:
         try:
             if (known := self._cache.get(url)) is not None:
-                budget.take(len(known.data) // 4 * 3)
+                budget.take(len(known.data) // 4 * 3 * times)
                 return known
             async with asyncio.timeout_at(until), gates[0], gates[1]:
                 image = await self._get(url, budget)
+            budget.take(len(image.data) // 4 * 3 * (times - 1))
         except TimeoutError:
             return _Unfetchable(
                 f"it took longer than {self._settings.timeout_s:g} s ([media] timeout_seconds).", retry_after=_RETRY_S

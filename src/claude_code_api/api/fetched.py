@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fastapi import Request
 
@@ -19,7 +20,7 @@ async def fetched(request: Request, context: Context, tenant: str, wanted: Seque
     Raises InvalidImageUrl naming the field, or TurnCancelled.
     """
     if not wanted:
-        return Media()
+        return replace(context.images.awaited, awaited=False)
     fetching = asyncio.timeout(None)
     try:
         async with fetching, ClientWatch(request.receive, lambda: fetching.reschedule(0)):

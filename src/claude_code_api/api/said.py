@@ -135,8 +135,7 @@ class Said:
     def result(self, given: str, content: list[Block], where: str, *, is_error: bool = False) -> None:
         """The result of a call that was expected; `where` has its content. With `is_error` the call has failed."""
         assert self._calls is not None
-        size = sum(len(block["text"]) for block in content if block["type"] == "text")
-        if size > _LONGEST_RESULT:
+        if (size := _size(content)) > _LONGEST_RESULT:
             raise InvalidRequest(
                 f"{where} has {size} characters; a tool's result has at most {_LONGEST_RESULT}.", param=where
             )
@@ -144,12 +143,19 @@ class Said:
         result: Block = {"type": "tool_result", "tool_use_id": name, "content": content}
         self._calls.results[given] = {**result, "is_error": True} if is_error else result
 
-    def beside(self, content: list[Block]) -> None:
-        """Let the last of the results that came end with this, which is said along with them."""
+    def beside(self, content: list[Block]) -> bool:
+        """Let the last of the results that came end with this, which is said along with them; not when it is too long.
+
+        Returns whether it does.
+        """
         assert self._calls is not None
         last = [given for given in self._calls.names if given in self._calls.results][-1]
         result = self._calls.results[last]
-        result["content"] = [*result["content"], *content]
+        whole = [*result["content"], *content]
+        if _size(whole) > _LONGEST_RESULT:
+            return False
+        result["content"] = whole
+        return True
 
     def settle(self, *, open_calls: bool = False) -> None:
         """Nothing more can answer the last calls: they must have their results, and get them in the order of the calls.
@@ -187,6 +193,10 @@ def arguments_of(given: str | dict[str, Any] | None, where: str) -> dict[str, An
     except (ValueError, RecursionError):
         arguments = None
     return arguments if isinstance(arguments, dict) and not is_deep(arguments) else {"arguments": text}
+
+
+def _size(content: list[Block]) -> int:
+    return sum(len(block["text"]) for block in content if block["type"] == "text")
 
 
 def _is_behind_text(before: list[Block], text: str) -> bool:

@@ -134,7 +134,12 @@ def _runs(history: Sequence[Message]) -> Iterator[_Run]:
     for message in history:
         seen = [block for block in message.content if not block.get("internal")]
         text = "".join(block["text"] for block in seen if block.get("type") == "text")
-        shown = [look(seen, at) for at, block in enumerate(seen) if (look := _LOOKS.get(block.get("type", "")))]
+        shown, texts_before = [], 0
+        for block in seen:
+            if look := _LOOKS.get(block.get("type", "")):
+                shown.append(look(block, texts_before))
+            elif block.get("type") == "text":
+                texts_before += bool(block["text"].strip())
         if not shown and not text.strip():
             continue
         if run is None or run.role != message.role:
@@ -176,22 +181,19 @@ def _same(one: _Run, other: _Run) -> bool:
     )
 
 
-def _call(blocks: list[Block], at: int) -> tuple[Any, ...]:
-    block = blocks[at]
+def _call(block: Block, texts_before: int) -> tuple[Any, ...]:
     return ("call", block["id"], block["name"], _plain(block["input"]), "")
 
 
-def _result(blocks: list[Block], at: int) -> tuple[Any, ...]:
-    block = blocks[at]
+def _result(block: Block, texts_before: int) -> tuple[Any, ...]:
     content = block.get("content") or ""
     if not isinstance(content, str):
         content = "".join(part["text"] for part in content if part.get("type") == "text")
     return ("result", block["tool_use_id"], content.strip())
 
 
-def _picture(blocks: list[Block], at: int) -> tuple[Any, ...]:
-    texts_before = sum(block.get("type") == "text" and bool(block["text"].strip()) for block in blocks[:at])
-    block, source = blocks[at], blocks[at]["source"]
+def _picture(block: Block, texts_before: int) -> tuple[Any, ...]:
+    source = block["source"]
     return (block["type"], texts_before, source["media_type"], block.get("title", ""), source["data"])
 
 
@@ -204,11 +206,11 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_LOOKS: Mapping[str, Callable[[list[Block], int], tuple[Any, ...]]] = {
+_LOOKS: Mapping[str, Callable[[Block, int], tuple[Any, ...]]] = {
     "tool_use": _call,
     "tool_result": _result,
     "image": _picture,
     "document": _picture,
 }
-"""What a client sees of a block that is not text, by its type: values that compare. JSON can write all but the last,
-which is a text, and perhaps a large one."""
+"""What a client sees of a block that is not text and has so many texts before it, by its type: values that compare.
+JSON can write all but the last, which is a text, and perhaps a large one."""

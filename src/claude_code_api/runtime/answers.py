@@ -8,25 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from claude_code_api.core.identity import Address
-from claude_code_api.core.turn import (
-    AnswerStarted,
-    Block,
-    Message,
-    TextDelta,
-    ThinkingDelta,
-    ThinkingSigned,
-    ThinkingStarted,
-    ToolCallDelta,
-    ToolCallStarted,
-    TurnEvent,
-    TurnStarted,
-)
+from claude_code_api.core.replay import retold
+from claude_code_api.core.turn import TurnStarted
 from claude_code_api.errors import IdempotencyKeyReused
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.storage import Store
@@ -92,7 +80,7 @@ class Answers:
     def replay(self, stored: StoredAnswer) -> Running:
         """An answer that was given before, as if it were given now."""
         stream = TurnStream()
-        for event in _events(stored):
+        for event in (TurnStarted(stored.start), *retold(stored.completed), stored.completed):
             stream.put(event)
         return Running(
             conversation_id=stored.conversation_id,
@@ -119,30 +107,3 @@ def _cut_unread(task: asyncio.Task[Running]) -> None:
     """Every client left before the turn was even placed."""
     if not task.cancelled() and task.exception() is None and not task.result().readers:
         task.result().cut(None)
-
-
-def _events(stored: StoredAnswer) -> list[TurnEvent]:
-    """What the turn's own events told its client; why a model declined comes with the last one."""
-    done = stored.completed
-    events: list[TurnEvent] = [TurnStarted(stored.start)]
-    answers = [message for message in done.messages if message.role == "assistant"]
-    for message in answers or [Message("assistant", ())]:
-        events.append(AnswerStarted(done.model, done.usage))
-        for block in message.content:
-            if not block.get("internal"):
-                events += _events_of(block, declined=done.stop_reason == "refusal")
-    return [*events, done]
-
-
-def _events_of(block: Block, *, declined: bool) -> list[TurnEvent]:
-    kind = block.get("type")
-    if kind == "text" and not declined:
-        return [TextDelta(block["text"])]
-    if kind == "thinking":
-        return [ThinkingStarted(), ThinkingDelta(block["thinking"]), ThinkingSigned(block.get("signature") or "")]
-    if kind == "redacted_thinking":
-        return [ThinkingStarted(block["data"])]
-    if kind == "tool_use":
-        arguments = json.dumps(block["input"], separators=(",", ":"), ensure_ascii=False)
-        return [ToolCallStarted(block["id"], block["name"]), ToolCallDelta(block["id"], arguments)]
-    return []

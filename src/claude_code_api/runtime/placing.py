@@ -123,7 +123,7 @@ class Placing:
             found = self._registry.unstored(Address(tenant, conversation_id))
             if found is None:
                 raise no_previous()
-        elif asked.history and self._by_lineage:
+        elif asked.history and self._by_lineage and not asked.apart:
             held = lineage(asked.history)
             found = self._registry.unstored_holding(tenant, held, system=asked.system or "")
         return found or self._registry.make_unstored(tenant)

@@ -237,6 +237,9 @@ async def test_all_images_of_a_request_share_a_limit() -> None:
         await fetcher.fetch([(name, f"http://pics.example/{name}")])
     with pytest.raises(InvalidImageUrl, match="1500 bytes together"):  # remembered ones count as well
         await fetcher.fetch([("a", "http://pics.example/a"), ("b", "http://pics.example/b")])
+    for image in ("http://pics.example/a", "http://pics.example/c"):
+        with pytest.raises(InvalidImageUrl, match="1500 bytes together"):  # as often as it is named
+            await fetcher.fetch([("a", image), ("b", image)])
 
 
 async def test_the_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

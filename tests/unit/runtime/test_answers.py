@@ -6,6 +6,8 @@ import asyncio
 from typing import Any
 
 from claude_code_api.core.turn import (
+    AgentCall,
+    AgentResult,
     AnswerStarted,
     Message,
     StartKind,
@@ -67,6 +69,21 @@ async def test_every_message_begins_anew_and_the_agents_own_work_is_not_told() -
         ToolCallDelta("c1", '{"a":["ä",1]}'),
         ToolCallStarted("c2", "f"),
         ToolCallDelta("c2", "{}"),
+    ]
+
+
+async def test_what_an_agent_did_is_told_again_where_it_was_told() -> None:
+    failed = {"type": "tool_result", "tool_use_id": "own", "content": "no", "is_error": True, "internal": True}
+    assert await replayed(
+        Message("assistant", ({**OWN, "activity": "Bash: ls"},)),
+        Message("user", ({**failed, "activity": "Bash failed: no"},)),
+        Message("assistant", (text("Done."),)),
+    ) == [
+        AnswerStarted("claude-1"),
+        AgentCall("own", "Bash", {}, "Bash: ls"),
+        AgentResult("own", "no", True, "Bash failed: no"),
+        AnswerStarted("claude-1"),
+        TextDelta("Done."),
     ]
 
 

@@ -377,6 +377,15 @@ async def test_a_conversation_for_one_turn_ends_with_it(world: World) -> None:
     assert world.store.writes == []
 
 
+async def test_what_is_asked_apart_of_a_history_leaves_the_conversation_that_holds_it(world: World) -> None:
+    first = await world.talk("One", kept=False)
+    history = (user("One"), YES)
+    await world.talk("How many tokens?", kept=False, apart=True, history=history)
+    await asyncio.sleep(0.05)
+    second = await world.talk("Two", kept=False, history=history)
+    assert second.conversation_id == first.conversation_id
+
+
 # In the background
 
 BACKGROUND = NewResponse({"store": True}, background=True)

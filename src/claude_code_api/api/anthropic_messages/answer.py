@@ -1,27 +1,12 @@
-"""From the dialect-neutral turn to a Message: its head, why it ended, what it cost, what a stored one told. Pure."""
+"""From the dialect-neutral turn to a Message: its head, why it ended, what it cost. Pure."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from claude_code_api.core.turn import (
-    AgentCall,
-    AgentResult,
-    AnswerStarted,
-    Block,
-    TextDelta,
-    ThinkingDelta,
-    ThinkingSigned,
-    ThinkingStarted,
-    ToolCallDelta,
-    ToolCallStarted,
-    TurnCompleted,
-    TurnEvent,
-    Usage,
-)
+from claude_code_api.core.turn import Block, TurnCompleted, Usage
 from claude_code_api.errors import ContentRefused
 
 _REASONS = frozenset(
@@ -114,40 +99,9 @@ def calls_of(done: TurnCompleted) -> list[Block]:
     ]
 
 
-def told(done: TurnCompleted) -> Iterator[TurnEvent]:
-    """A completed turn as the events that would have told of it."""
+def texts_of(done: TurnCompleted) -> Iterator[str]:
+    """What the answer says, or why the model declined."""
     for message in done.messages:
-        if message.role == "assistant":
-            yield AnswerStarted(done.model, done.usage)
         for block in message.content:
-            yield from _told(block, done)
-
-
-def _told(block: Block, done: TurnCompleted) -> Iterator[TurnEvent]:
-    kind = block.get("type")
-    if line := block.get("activity"):
-        yield _did(block, line)
-    elif block.get("internal"):
-        return
-    elif kind == "text":
-        yield TextDelta(block["text"])
-    elif kind == "thinking":
-        yield ThinkingStarted()
-        yield ThinkingDelta(block["thinking"])
-        yield ThinkingSigned(block.get("signature") or "")
-    elif kind == "redacted_thinking":
-        yield ThinkingStarted(block["data"])
-    elif kind == "tool_use" and done.stop_reason == "tool_use":
-        yield from call_of(block)
-
-
-def call_of(block: Block) -> Iterator[TurnEvent]:
-    """A call as the events that would have told of it."""
-    yield ToolCallStarted(block["id"], block["name"])
-    yield ToolCallDelta(block["id"], json.dumps(block["input"], separators=(",", ":"), ensure_ascii=False))
-
-
-def _did(block: Block, line: str) -> TurnEvent:
-    if block["type"] == "tool_use":
-        return AgentCall(block["id"], block["name"], block["input"], line)
-    return AgentResult(block["tool_use_id"], "", True, line)
+            if block.get("type") == "text" and not block.get("internal"):
+                yield block["text"]

@@ -16,12 +16,14 @@ from claude_code_api.api.anthropic_messages.wire import ContentBlock, InputMessa
 from claude_code_api.api.checks import sound
 from claude_code_api.api.media import Media
 from claude_code_api.api.said import Said, arguments_of
+from claude_code_api.core.toolbox import CLIENT_SERVER
 from claude_code_api.core.turn import Block, Message
 from claude_code_api.errors import InvalidRequest, UnsupportedParameter
 
-_REMINDER = re.compile(r"\s*<system-reminder>.*</system-reminder>\s*", re.S)
+_REMINDERS = re.compile(r"(?:\s*<system-reminder>(?:(?!</system-reminder>).)*+</system-reminder>)++\s*", re.S)
 _TOOL_CHANGES = ("tool_addition", "tool_removal")
-_LONGEST_TOOL_NAME = 128
+_LONGEST_TOOL_NAME = 128 - len(f"mcp__{CLIENT_SERVER}__")
+"""The CLI puts its own in front."""
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]+")
 
 
@@ -79,8 +81,7 @@ class _Reader:
     def settle(self) -> None:
         """Nothing more can answer the last calls."""
         notes, self._notes = self._notes, []
-        if notes and self.said.has_results:
-            self.said.beside(notes)
+        if notes and self.said.has_results and self.said.beside(notes):
             notes = []
         self.said.settle()
         if notes:
@@ -119,9 +120,10 @@ class _Reader:
             else:
                 spoken += blocks_of(block, "user", at, self._media)
         if self.said.has_results:
-            beside = [block for block in spoken if block["type"] == "text" and (loaded or _is_note(block["text"]))]
-            self._notes += beside
-            spoken = [block for block in spoken if block not in beside]
+            said, spoken = spoken, []
+            for one in said:
+                is_note = one["type"] == "text" and (loaded or _is_note(one["text"]))
+                (self._notes if is_note else spoken).append(one)
         elif not spoken:
             raise InvalidRequest(f"{where}.content must not be empty.", param=f"{where}.content")
         if spoken:
@@ -164,16 +166,15 @@ class _Reader:
 def tool_name(name: str | None, where: str) -> str:
     """A tool's name as the Messages API takes it. Raises InvalidRequest."""
     told = required(name, where)
-    longest = _LONGEST_TOOL_NAME - len("mcp__client__")
-    if not _TOOL_NAME.fullmatch(told) or len(told) > longest:
+    if not _TOOL_NAME.fullmatch(told) or len(told) > _LONGEST_TOOL_NAME:
         raise InvalidRequest(
-            f"{where}: a tool's name has 1 to {longest} of the characters a-z A-Z 0-9 _ and -.", param=where
+            f"{where}: a tool's name has 1 to {_LONGEST_TOOL_NAME} of the characters a-z A-Z 0-9 _ and -.", param=where
         )
     return told
 
 
 def _is_note(text: str) -> bool:
-    return _REMINDER.fullmatch(sound(text, "messages")) is not None
+    return _REMINDERS.fullmatch(sound(text, "messages")) is not None
 
 
 class _Complaints:

@@ -63,8 +63,11 @@ def place_of(body: object, headers: Mapping[str, str], products: Sequence[str]) 
 
     Raises InvalidRequest for a malformed id, and when the request names two.
     """
-    identity = identify(body, headers, [name for name in products if name.lower() != SESSION])
     given = headers.get(SESSION, "").strip()
-    if identity.conversation_id is not None or not given or SESSION not in (name.lower() for name in products):
+    at = next((at for at, name in enumerate(products) if name.lower() == SESSION), None)
+    if not given or at is None:
+        return Place(identify(body, headers, products))
+    identity = identify(body, headers, products[:at])
+    if identity.conversation_id is not None:
         return Place(identity)
     return Place(identity, given, headers.get(_AGENT, "").strip())

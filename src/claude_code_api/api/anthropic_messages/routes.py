@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -12,19 +11,16 @@ from starlette.responses import JSONResponse, Response
 
 from claude_code_api.api.anthropic_messages import tokens
 from claude_code_api.api.anthropic_messages.answer import Head
-from claude_code_api.api.anthropic_messages.files import with_files
+from claude_code_api.api.anthropic_messages.files import read_with_media
 from claude_code_api.api.anthropic_messages.lines import place_of
-from claude_code_api.api.anthropic_messages.parts import files_to_read, urls_to_fetch
 from claude_code_api.api.anthropic_messages.stream import Stream, whole, whole_refused
 from claude_code_api.api.anthropic_messages.translate import ParsedRequest, parse
 from claude_code_api.api.anthropic_messages.wire import CountRequest, MessagesRequest
 from claude_code_api.api.client import ClientWatch, Delivered
 from claude_code_api.api.context import Context, Ctx, Who
 from claude_code_api.api.errors import anthropic_envelope, request_id_of
-from claude_code_api.api.fetched import fetched
 from claude_code_api.api.mark import mark_of
 from claude_code_api.api.media import Media
-from claude_code_api.api.parameters import ignored, undeclared
 from claude_code_api.api.peekable import Peekable
 from claude_code_api.api.sse import EventStream, named_event
 from claude_code_api.core.turn import TurnCompleted, TurnEvent, TurnFailed, TurnStarted
@@ -75,13 +71,12 @@ async def create(request: Request, body: MessagesRequest, context: Ctx, caller: 
 @router.post("/v1/messages/count_tokens", summary="Count the tokens of a message")
 async def count_tokens(request: Request, body: CountRequest, context: Ctx, caller: Who) -> Response:
     """How many tokens the model would read of this request. Nothing of it is kept."""
-    names = ignored(undeclared(body), strict=context.strict_params)
-    headers = {_IGNORED: ", ".join(names)} if names else {}
-    return JSONResponse(dict(await tokens.counted(request, body, context, caller)), headers=headers)
+    counted, names = await tokens.counted(request, body, context, caller)
+    return JSONResponse(dict(counted), headers={_IGNORED: ", ".join(names)} if names else {})
 
 
 async def _parsed(request: Request, body: MessagesRequest, context: Context, tenant: str) -> ParsedRequest:
-    """Translate the body, and then once more with the images and files that it names: what is wrong is told before."""
+    """Translate the body, with the images and files that it names."""
     place = place_of(body.conversation_id, request.headers, context.conversation_headers)
 
     def parsed(media: Media) -> ParsedRequest:
@@ -94,14 +89,7 @@ async def _parsed(request: Request, body: MessagesRequest, context: Context, ten
             media=media,
         )
 
-    if body.tools or body.output_config is not None:  # large schemas take a while
-        first = await asyncio.get_running_loop().run_in_executor(context.checks, parsed, context.images.awaited)
-    else:
-        first = parsed(context.images.awaited)
-    urls, files = urls_to_fetch(body), files_to_read(body)
-    if not urls and not files:
-        return first
-    return parsed(await with_files(await fetched(request, context, tenant, urls), context, tenant, files))
+    return await read_with_media(request, body, context, tenant, parsed)
 
 
 async def _whole(request: Request, ticket: Ticket, head: Head, headers: dict[str, str]) -> Response:

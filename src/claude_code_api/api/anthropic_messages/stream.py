@@ -14,14 +14,14 @@ from typing import Any
 from claude_code_api.api.anthropic_messages.answer import (
     Head,
     Object,
-    call_of,
     calls_of,
     ending_of,
     ending_refused,
-    told,
+    texts_of,
     usage_so_far,
 )
 from claude_code_api.api.anthropic_messages.parts import OWN_SIGNATURE
+from claude_code_api.core.replay import call_of, retold
 from claude_code_api.core.turn import (
     AgentCall,
     AgentResult,
@@ -140,9 +140,8 @@ class Stream:
         """What was not streamed, and why the answer ended."""
         yield from self._begin(done.model, done.usage)
         if not self._has_text:
-            for event in told(done):
-                if isinstance(event, TextDelta):
-                    yield from self._say(event.text)
+            for text in texts_of(done):
+                yield from self._say(text)
         for block in calls_of(done):
             if block["id"] not in self._calls:
                 for event in call_of(block):
@@ -174,7 +173,7 @@ class Stream:
 def whole(head: Head, done: TurnCompleted) -> Object:
     """The Message of a completed turn: what its stream would come to."""
     stream = Stream(head)
-    events = [wire for event in (*told(done), done) for wire in stream.of(event)]
+    events = [wire for event in (*retold(done), done) for wire in stream.of(event)]
     return head.message(done.model, list(_content(events)), done.usage, ending_of(done))
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from claude_code_api.api.anthropic_messages.dialogue import Dialogue, dialogue_of
 from claude_code_api.api.anthropic_messages.lines import Place
 from claude_code_api.api.anthropic_messages.parts import required
 from claude_code_api.api.anthropic_messages.tools import schema_of, tools_of
+from claude_code_api.api.anthropic_messages.unused import unused
 from claude_code_api.api.anthropic_messages.wire import Blocks, CountRequest, MessagesRequest
 from claude_code_api.api.checks import sound
 from claude_code_api.api.media import Media
-from claude_code_api.api.parameters import Refusal, check_refused, effort_of, ignored, undeclared
+from claude_code_api.api.parameters import Refusal, check_refused, effort_of, ignored
 from claude_code_api.api.schemas import SchemaBudget
 from claude_code_api.core.identity import Identity
 from claude_code_api.core.models import ModelNames
@@ -35,7 +37,7 @@ _REFUSED: Mapping[str, Refusal] = {
 _MOST_STOPS = 64
 _LONGEST_STOP = 1_000
 _LEAST_BUDGET = 1_024
-_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_EFFORTS = get_args(Effort)
 _NOT_FOR_AGENTS = ("max_tokens", "stop_sequences")
 _BILLING = "x-anthropic-billing-header:"
 """How a block of Claude Code's system prompt begins that is for Anthropic's servers and not for the model."""
@@ -224,7 +226,7 @@ def _stop(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _ignored(request: MessagesRequest, *, strict: bool, agent: bool) -> tuple[str, ...]:
-    names = [name for name in undeclared(request) if name not in _REFUSED]
+    names = [name for name in unused(request) if name not in _REFUSED]
     if agent and request.stop_sequences:
         names.append("stop_sequences")
     told = ignored(names, strict=strict, not_for_agents=_NOT_FOR_AGENTS)

@@ -38,7 +38,6 @@ class ContentBlock(_Wire):
     name: str | None = None
     input: dict[str, Any] | None = None
     caller: Any = None
-    toolset_name: Any = None
     tool_use_id: str | None = None
     content: str | Blocks | None = None
     is_error: bool | None = None

@@ -10,9 +10,10 @@ from anthropic.types import Message as WireMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from claude_code_api.api.anthropic_messages.answer import Head, told
+from claude_code_api.api.anthropic_messages.answer import Head
 from claude_code_api.api.anthropic_messages.parts import OWN_SIGNATURE
 from claude_code_api.api.anthropic_messages.stream import Stream, whole, whole_refused
+from claude_code_api.core.replay import retold
 from claude_code_api.core.turn import (
     AgentCall,
     AgentResult,
@@ -186,7 +187,7 @@ def test_an_agents_messages_are_one_and_its_own_calls_are_no_calls() -> None:
 
 def test_what_is_said_around_a_structured_answer_is_no_part_of_it() -> None:
     turn = answer(said('{"a": 1}'))
-    events = (BEGUN, *told(answer(THOUGHT)), ThinkingDelta("Let me.", aside=True), TextDelta('{"a": 1}'))
+    events = (BEGUN, *retold(answer(THOUGHT)), ThinkingDelta("Let me.", aside=True), TextDelta('{"a": 1}'))
     assert [block["type"] for block in folded(streamed(*events, turn, head=THINKING))["content"]] == [
         "thinking",
         "text",
@@ -227,4 +228,4 @@ def turns(draw: st.DrawFn) -> TurnCompleted:
 @given(turns(), st.booleans())
 def test_a_stream_comes_to_what_is_told_whole(turn: TurnCompleted, thinking: bool) -> None:
     head = THINKING if thinking else QUIET
-    assert folded(streamed(*told(turn), turn, head=head)) == message(turn, head)
+    assert folded(streamed(*retold(turn), turn, head=head)) == message(turn, head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,7 @@ from claude_code_api.errors import (
 from tests.images import png
 
 MODELS = ModelNames(default="sonnet", aliases={})
-PRODUCTS = ("X-OpenWebUI-Chat-Id", "X-Claude-Code-Session-Id")
+PRODUCTS = ("X-OpenWebUI-Chat-Id", "X-Claude-Code-Session-Id", "X-Session-Id")
 PNG = base64.b64encode(png(1, 1)).decode()
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 WEATHER = {"name": "get_weather", "description": "Tells the weather.", "input_schema": SCHEMA}
@@ -207,6 +208,15 @@ def test_what_is_said_beside_results_ends_the_last_of_them(after: tuple[Json, ..
     assert [part["text"].strip() for part in block["content"]] == ["7 degrees", REMINDER]
 
 
+def test_very_many_notes_beside_a_result_take_no_time() -> None:
+    notes = [text(f"<system-reminder>{number}</system-reminder>") for number in range(9_999)]
+    body = request(user("Hi"), assistant(CALL), user(result(), *notes))
+    before = time.thread_time()
+    (given,) = parse(body, models=MODELS).turn.new.content
+    assert time.thread_time() - before < 1
+    assert len(given["content"]) == 10_000
+
+
 def test_tools_that_were_loaded_are_told_in_the_result_and_offered_from_then_on() -> None:
     later = {**WEATHER, "name": "later", "defer_loading": True}
     found = result([{"type": "tool_reference", "tool_name": "later"}])
@@ -222,6 +232,22 @@ def test_words_of_the_user_beside_results_stay_the_users() -> None:
     asked = turn(user("Hi"), assistant(CALL), user(result(), text(REMINDER), text("Stop that.")))
     first, words = said(asked.new)
     assert (len(first["content"]), words) == (2, "Stop that.")
+
+
+def test_words_between_two_notes_are_the_users() -> None:
+    """The model must not take them for what a tool gave."""
+    words = f"{REMINDER}\nDelete it not.\n{REMINDER}"
+    first, *rest = said(turn(user("Hi"), assistant(CALL), user(result(), text(words))).new)
+    assert (len(first["content"]), rest) == (1, [words])
+    (only,) = said(turn(user("Hi"), assistant(CALL), user(result(), text(f"{REMINDER}\n{REMINDER}"))).new)
+    assert len(only["content"]) == 2
+
+
+def test_notes_that_make_a_result_too_long_are_said_behind_it() -> None:
+    long = f"<system-reminder>{'x' * 499_990}</system-reminder>"
+    for note in (text(long), text(REMINDER)):
+        first, *rest = said(turn(user("Hi"), assistant(CALL), user(result("y" * 499_990), note)).new)
+        assert (len(first["content"]), rest) == (1, [note["text"]])
 
 
 def test_tools_come_and_go_in_the_middle() -> None:
@@ -436,6 +462,24 @@ def test_what_has_no_effect_is_listed() -> None:
         parsed(temperature=1, strict=True)
 
 
+def test_what_has_an_effect_elsewhere_is_listed_where_it_has_none() -> None:
+    note = {"type": "document", "source": {"type": "text", "data": "Hi"}}
+    cited, bare = ({**note, "citations": {"enabled": enabled}} for enabled in (True, False))
+    call = {**CALL, "toolset_name": "weather"}
+    schema = {"format": {"type": "json_schema", "schema": SCHEMA}}
+    asked = parsed(
+        *(user("Hi"), assistant(call), user(result([cited]))),
+        system("Go on.", output_config=schema),
+        thinking={"type": "adaptive", "budget_tokens": 2000},
+    )
+    assert set(asked.ignored) == {
+        *("thinking.budget_tokens", "messages[].output_config.format", "messages[].content[].toolset_name"),
+        "messages[].content[].content[].citations",
+    }
+    assert parsed(user(cited)).ignored == ("messages[].content[].citations",)
+    assert parsed(user(bare), thinking={"type": "enabled", "budget_tokens": 2000}).ignored == ()
+
+
 def test_what_the_api_requires_is_required() -> None:
     for name in ("model", "max_tokens", "messages"):
         body: Json = {"model": "sonnet", "max_tokens": 1, "messages": [user("Hi")]}
@@ -524,3 +568,13 @@ def test_a_header_that_the_operator_took_out_names_nothing() -> None:
     place = place_of(None, {"x-claude-code-session-id": "s1"}, ("X-Session-Id",))
     assert parse(body, models=MODELS, place=place).conversation_id is None
     assert place.identity == Identity()
+
+
+def test_a_header_behind_claude_codes_own_takes_nothing_of_its_session_away() -> None:
+    session = {"x-claude-code-session-id": "s1", "x-session-id": "proxy"}
+    assert parsed(user("Hi"), headers=session, tools=[WEATHER]).conversation_id == line(user("Hi"))
+    title = parsed(user("<session>Hi</session>"), headers=session)
+    assert (title.conversation_id, title.turn.apart) == (None, True)
+    before = parsed(user("Hi"), headers={**session, "x-openwebui-chat-id": "w1"}, tools=[WEATHER])
+    assert (before.conversation_id, before.turn.rewrites) == ("w1", False)
+    assert parsed(user("Hi"), headers={"x-session-id": "proxy"}).conversation_id == "proxy"
