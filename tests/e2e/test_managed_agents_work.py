@@ -420,19 +420,59 @@ def test_an_approval_of_a_session_can_be_decided_in_our_own_room(client: Anthrop
     assert of_type(events, "agent.tool_result")[0].tool_use_id == use.id
 
 
+def asks_elsewhere(gateway: Gateway, session_id: str) -> None:
+    """A call in another dialect waits for a person, who denies it."""
+    waiting = f"/v1/sessions/{session_id}/approvals"
+    with ThreadPoolExecutor(1) as beside:
+        chat = beside.submit(gateway.ask, bash("echo made"), session_id, model="agent/sonnet")
+        eventually(lambda: chat.done() or gateway.http.get(waiting).json()["data"], within=20)
+        (approval,) = gateway.http.get(waiting).json()["data"]
+        assert gateway.http.post(f"{waiting}/{approval['id']}", json={"decision": "deny"}).status_code == 200
+        assert "A person denied this call" in text_of(chat.result())
+
+
 @pytest.mark.parametrize("process", ["live", "resumed"])
 def test_what_a_session_asks_for_waits_in_every_dialect(client: Anthropic, gateway: Gateway, process: str) -> None:
     session = session_with(client, ASKING)
     watch(client, session.id, said("Hello!"))
     if process == "resumed":
         assert gateway.http.post(f"/v1/sessions/{session.id}/hibernate").status_code == 200
-    waiting = f"/v1/sessions/{session.id}/approvals"
-    with ThreadPoolExecutor(1) as beside:
-        chat = beside.submit(gateway.ask, bash("echo made"), session.id, model="agent/sonnet")
-        eventually(lambda: chat.done() or gateway.http.get(waiting).json()["data"], within=20)
-        (approval,) = gateway.http.get(waiting).json()["data"]
-        assert gateway.http.post(f"{waiting}/{approval['id']}", json={"decision": "deny"}).status_code == 200
-        assert "A person denied this call" in text_of(chat.result())
+    asks_elsewhere(gateway, session.id)
+
+
+@pytest.mark.parametrize("process", ["live", "resumed"])
+def test_what_a_session_is_changed_to_holds_at_once_in_every_dialect(
+    client: Anthropic, gateway: Gateway, model: Model, process: str
+) -> None:
+    session = session_with(client, TOOLSET)
+    watch(client, session.id, said("Hello!"))
+    if process == "resumed":
+        assert gateway.http.post(f"/v1/sessions/{session.id}/hibernate").status_code == 200
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n1,2\n", "text/csv"))
+    client.beta.sessions.resources.add(session.id, type="file", file_id=file.id)
+    read = gateway.ask(bash("cat uploads/data.csv"), session.id, model="agent/sonnet")
+    assert "a,b\n1,2" in text_of(read)
+    tools: Any = [ASKING]
+    client.beta.sessions.update(session.id, agent={"tools": tools})
+    asks_elsewhere(gateway, session.id)
+    tools = [{**TOOLSET, "default_config": {"enabled": False}, "configs": [{"name": "read", "enabled": True}]}]
+    client.beta.sessions.update(session.id, agent={"tools": tools})
+    text = str(uuid.uuid4())
+    text_of(gateway.ask(text, session.id, model="agent/sonnet"))
+    assert [tool["name"] for tool in model.asked(text)[0]["tools"]] == ["Read"]
+
+
+def test_a_file_that_is_added_during_a_turn_is_there_in_every_dialect(client: Anthropic, gateway: Gateway) -> None:
+    session = session_with(client, TOOLSET)
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n1,2\n", "text/csv"))
+    with client.beta.sessions.events.stream(session.id) as stream:
+        client.beta.sessions.events.send(session.id, events=[said(bash("sleep 1"))])
+        for event in stream:
+            if event.type == "agent.tool_use":
+                client.beta.sessions.resources.add(session.id, type="file", file_id=file.id)
+            if is_idle(event):
+                break
+    assert "a,b\n1,2" in text_of(gateway.ask(bash("cat uploads/data.csv"), session.id, model="agent/sonnet"))
 
 
 def test_our_own_room_stays_as_it_is_without_the_header(client: Anthropic, gateway: Gateway) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from claude_code_api.core.identity import Address
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Block, Usage
 from claude_code_api.runtime.stored import StoredTurn
 
@@ -132,13 +133,15 @@ class Writing:
     """One step of a session, written as a whole: in this order.
 
     `processed` are waiting events that the agent has now: they become part of the log. `events` follow them, `queued`
-    are new ones that wait. `state` are fields of the session's row and their new values. `at` is when, if not now.
+    are new ones that wait. `state` are fields of the session's row and their new values; `toolbox` is what the
+    conversation is equipped with from now on, None when that stays. `at` is when, if not now.
     """
 
     processed: Sequence[str] = ()
     events: Sequence[NewEvent] = ()
     queued: Sequence[NewEvent] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
+    toolbox: Toolbox | None = None
     at: float | None = None
 
 

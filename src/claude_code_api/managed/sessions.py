@@ -213,8 +213,7 @@ class Sessions:
             def unchanged(session: ManagedSession) -> None:
                 change(session)
 
-            updated = ev.event("session.updated", told)
-            await log.write([updated], check=unchanged, updated_at=time.time(), **values)
+            await self._write(log, values, ev.event("session.updated", told), check=unchanged)
             self._wake(log)
         return await self.get(address)
 
@@ -244,8 +243,23 @@ class Sessions:
     ) -> ManagedSession:
         """Change what is mounted from the next turn on. Raises what `change` raises, and the rest."""
         log = await self.log(address)
-        await self._to_the_end(log.write(check=check_open, resources=change, updated_at=time.time()))
+        await self._to_the_end(self._change_resources(log, change))
         return log.session
+
+    async def _change_resources(self, log: Log, change: Callable[[ManagedSession], tuple[Json, ...]]) -> None:
+        async with log.changing:
+            check_open(log.session)
+            await self._write(log, {"resources": change(log.session)}, check=check_open)
+
+    async def _write(self, log: Log, values: Json, *events: NewEvent, check: Callable[[ManagedSession], None]) -> None:
+        """Write new values of a session's fields; from then on its conversation is equipped with them everywhere."""
+        toolbox = None
+        if values.keys() & {"agent", "resources"}:
+            toolbox = (await self._equipment.of(replace(log.session, **values))).toolbox
+        async with self._manager.change(log.address):
+            await log.write(events, check=check, toolbox=toolbox, updated_at=time.time(), **values)
+            if toolbox is not None and (actor := self._manager.live(log.address)) is not None:
+                actor.record.toolbox = toolbox
 
     # Events
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select
 
 from claude_code_api.managed.session_store import EventQuery, NewEvent, StoredEvent, Writing
 from claude_code_api.runtime.stored import StoredTurn
-from claude_code_api.store import managed_sessions
+from claude_code_api.store import conversations, managed_sessions
 from claude_code_api.store.rows import COMPLETED, turn_of
 from claude_code_api.store.schema import managed_event, turn
 
@@ -25,6 +25,8 @@ def write(connection: Connection, key: str, writing: Writing) -> list[StoredEven
     """Write one step of a session; returns the events that its log gained, and those that wait from now on."""
     now = round(time.time() if writing.at is None else writing.at, 6)  # as it is shown, and can be asked for
     managed_sessions.change(connection, key, writing.state)
+    if writing.toolbox is not None:
+        conversations.equip(connection, key, writing.toolbox)
     gained = _processed(connection, key, writing.processed, now) + _added(connection, key, writing.events, now)
     waiting = _next(connection, key, queued=True)
     queued = [_stored(waiting + number, event, now, None) for number, event in enumerate(writing.queued)]
