@@ -186,7 +186,8 @@ class Worker:
         events = [] if self._is_told_to_run else ev.status_events("running", session.agent, self._thread_id)
         self._is_told_to_run = True
         since = time.time() if session.running_since is None else session.running_since
-        return events, {"status": "running", "stop_reason": None, "running_since": since, "updated_at": time.time()}
+        stands = {"status": "running", "stop_reason": None, "running_since": since, "updated_at": time.time()}
+        return events, {**stands, "works": True}
 
     async def _take_up(self) -> None:
         """Go on with what another server began."""

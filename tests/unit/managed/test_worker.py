@@ -359,7 +359,8 @@ async def test_a_grading_that_fails_for_now_is_tried_again(world: World) -> None
     assert retries == ["retrying"] * 5
 
 
-async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -> None:
+async def out_of_money(world: World) -> None:
+    """The budget is reached while the agent works for an outcome."""
     await world.log.write(budget=100, is_budgeted=True)
     world.runtime.script = [[STARTED]]
     event = defined()
@@ -368,10 +369,17 @@ async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -
     world.cost_usd = 1.0
     world.runtime.streams[0].put(TurnCompleted("budget_reached", "sonnet", Usage(1, 1), None, ()))
     assert reasons(await world.rests()) == ["budget_reached"]
+
+
+async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -> None:
+    await out_of_money(world)
+    assert await world.log.store.working() == []
     world.runtime.script = [[STARTED]]
-    await world.send(budget=300)
+    await world.log.write(budget=300)
+    world.resumed()
     await world.until(lambda: len(world.runtime.streams) == 2)
     assert world.log.session.status == "running"
+    assert [one.conversation_id for one in await world.log.store.working()] == ["sesn_1"], "a killed server goes on"
     for one in verdict("satisfied"):
         world.runtime.streams[1].put(one)
     events = await world.rests()

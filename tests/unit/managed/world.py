@@ -158,6 +158,10 @@ class World:
     async def send(self, *events: NewEvent, **state: Any) -> None:
         """What a client sends; somebody works on it then."""
         await self.log.write(queued=events, works=True, **state)
+        self.resumed()
+
+    def resumed(self) -> None:
+        """There may be something to do: somebody works on it."""
         if self.running is None or self.worker.over:
             self.worker = self._worker()
             self.running = self.tasks.spawn(self.worker.run(), "worker")
