@@ -125,10 +125,13 @@ class Worker:
         """Do one thing; False when there is nothing to do, or it has to wait."""
         outcome = outcomes.active(self._log.session.outcomes)
         if outcome is not None and not self._log.session.waiting:
-            if await self._has_reached_its_budget():
-                return False
-            await self._go_on_with(outcome)
-            return True
+            if not await self._has_reached_its_budget():
+                await self._go_on_with(outcome)
+                return True
+            interrupts = [event.id for event in waiting if event.type == ev.INTERRUPT]
+            if interrupts:
+                await self._interrupt_idle(interrupts)
+            return bool(interrupts)
         step = queue.next_step(waiting, self._log.session)
         return step is not None and await self._take(step)
 

@@ -391,6 +391,15 @@ async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -
     ]
 
 
+async def test_an_outcome_that_ran_out_of_money_can_be_interrupted(world: World) -> None:
+    await out_of_money(world)
+    await world.send(ev.event(ev.INTERRUPT))
+    events = await world.rests()
+    assert [event.processed_at is None for event in events if event.type == ev.INTERRUPT] == [False]
+    assert world.log.session.outcomes[0]["result"] == "interrupted"
+    assert reasons(events) == ["budget_reached", "end_turn"]
+
+
 async def test_an_interrupt_ends_a_grading_and_the_outcome(world: World) -> None:
     world.runtime.script = [answers("first"), [STARTED]]
     event = defined()
