@@ -21,6 +21,10 @@ _MOST_BEHIND = 10_000
 """Events that a follower may be behind; one that is further behind has to begin again."""
 
 
+class Moved(Exception):
+    """The session went on meanwhile: what was to be written no longer fits it."""
+
+
 class Log:
     """One session's. Lives on one event loop; the only one of its session at a time.
 

@@ -6,6 +6,7 @@ Owns the workers, and which sessions are in memory. Must not know HTTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,9 +25,9 @@ from claude_code_api.managed import outcomes
 from claude_code_api.managed.environments import LOCAL
 from claude_code_api.managed.equipment import Equipment
 from claude_code_api.managed.follow import follow
-from claude_code_api.managed.log import Log
+from claude_code_api.managed.log import Log, Moved
 from claude_code_api.managed.mapping import Asked, implicit_agent
-from claude_code_api.managed.sending import check_sent
+from claude_code_api.managed.sending import check_idle, check_open, check_sent
 from claude_code_api.managed.session_store import (
     EventQuery,
     Json,
@@ -219,20 +220,17 @@ class Sessions:
 
     async def archive(self, address: Address) -> ListedSession:
         """Take nothing any more. Raises ConversationInUse while it works, ConversationNotFound or StoreUnavailable."""
-
-        def check(session: ManagedSession) -> None:
-            if session.archived_at is None and (session.run is not None or session.status != "idle"):
-                raise err.ConversationInUse(
-                    "The session is at work. Send it a user.interrupt first, or wait until it is idle.", retry_after=2
-                )
-
-        log = await self.log(address)
-        if log.session.archived_at is None:
-            now = time.time()
-            events = ev.status_events("terminated", log.session.agent, thread_id_of(log.key))
-            state: Json = {"status": "terminated", "archived_at": now, "updated_at": now, "works": False}
-            await self._to_the_end(log.write(events, check=check, **state))
+        await self._to_the_end(self._archive(await self.log(address)))
         return await self.get(address)
+
+    async def _archive(self, log: Log) -> None:
+        while (before := log.session).archived_at is None:
+            now = time.time()
+            events = ev.status_events("terminated", before.agent, thread_id_of(log.key))
+            state: Json = {"status": "terminated", "archived_at": now, "updated_at": now, "works": False}
+            check = partial(_check_idle, before, await self._store.queued(log.key))
+            with contextlib.suppress(Moved):
+                await log.write(events, check=check, **state)
 
     async def delete(self, address: Address) -> None:
         """Forget a session, which is its conversation. Raises ConversationNotFound or StoreUnavailable."""
@@ -346,10 +344,10 @@ class Sessions:
         return await asyncio.shield(task)
 
 
-def check_open(session: ManagedSession) -> None:
-    """Raise InvalidRequest when a session is archived."""
-    if session.archived_at is not None:
-        raise err.ResourceArchived(f"The session {session.session_id!r} is archived, and stays as it is.")
+def _check_idle(before: ManagedSession, waiting: Sequence[StoredEvent], session: ManagedSession) -> None:
+    check_idle(session, waiting)
+    if session is not before:  # so what waits may be something else
+        raise Moved
 
 
 def _about_to_run(session: ManagedSession) -> str:

@@ -90,6 +90,8 @@ class Worker:
             pass  # the next start goes on
         except (err.ConversationDeleted, err.ConversationNotFound):
             self._log.gone = True
+        except err.ResourceArchived:
+            pass  # meanwhile: what still waits is not done any more
         except Exception:
             log_.exception("session_failed", session=self._log.session.session_id)
             await self._collapse()

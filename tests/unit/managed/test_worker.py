@@ -207,6 +207,19 @@ async def test_instructions_go_along_as_part_of_the_dialogue(world: World) -> No
     assert world.runtime.asked[0][1].developer == ("In verse.",)
 
 
+async def test_nothing_is_done_for_a_session_that_was_archived_meanwhile(world: World) -> None:
+    world.runtime.script = [calls("get", "toolu_1"), answers("never")]
+    await world.send(message("1"))
+    await world.rests()
+    (waiting,) = world.log.session.waiting
+    terminated = ev.event("session.status_terminated")
+    await world.log.write([terminated], queued=[result(waiting.event_id)], archived_at=1.0, status="terminated")
+    world.resumed()
+    assert kinds(await world.rests())[-2:] == ["session.status_terminated", "user.custom_tool_result"]
+    assert len(world.runtime.asked) == 1
+    assert world.log.session.status == "terminated"
+
+
 # Restarts
 
 

@@ -10,10 +10,11 @@ from claude_code_api.api.checks import sound
 from claude_code_api.api.managed_agents.read import tools_of
 from claude_code_api.api.managed_agents.shapes import Json
 from claude_code_api.api.managed_agents.wire_sessions import BudgetParams, ResourceParams, SessionUpdate
-from claude_code_api.errors import InvalidRequest, NotSupported, ResourceArchived
+from claude_code_api.errors import InvalidRequest, NotSupported
 from claude_code_api.managed.agents import overridden
 from claude_code_api.managed.files import StoredFile
 from claude_code_api.managed.mapping import mount_path
+from claude_code_api.managed.sending import check_open
 from claude_code_api.managed.session_store import ManagedSession
 from claude_code_api.managed.tools import resolved_servers
 
@@ -81,8 +82,7 @@ def _collide(path: str, other: str) -> bool:
 
 def changes_of(session: ManagedSession, asked: SessionUpdate, cost_usd: float) -> Json:
     """The fields of a session that an update changes, and their new values. Raises InvalidRequest naming the field."""
-    if session.archived_at is not None:
-        raise ResourceArchived(f"The session {session.session_id!r} is archived, and stays as it is.")
+    check_open(session)
     sent = asked.model_fields_set
     values: Json = {}
     if "title" in sent and asked.title != session.title:
