@@ -69,6 +69,17 @@ def test_a_session_is_updated_and_says_so(client: Anthropic, model: Model) -> No
     assert len(of_type(told(client, session.id), "session.updated")) == 2
 
 
+def test_updates_that_come_at_once_are_all_there(client: Anthropic) -> None:
+    session = session_with(client)
+
+    def update(number: int) -> None:
+        client.beta.sessions.update(session.id, metadata={f"key-{number}": str(number)})
+
+    with ThreadPoolExecutor(8) as beside:
+        list(beside.map(update, range(8)))
+    assert client.beta.sessions.retrieve(session.id).metadata == {f"key-{number}": str(number) for number in range(8)}
+
+
 def test_what_cannot_be_updated_is_refused_by_name(client: Anthropic) -> None:
     session = session_with(client, TOOLSET)
     update = client.beta.sessions.update

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -49,6 +49,12 @@ from claude_code_api.runtime.views import SessionView
 log_ = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+Change: TypeAlias = Callable[[ManagedSession], Json]
+"""Makes new values of a session's fields."""
+
+Patch: TypeAlias = Callable[[Mapping[str, str]], Mapping[str, str] | None]
+"""Makes new metadata of the old; None when it stays."""
 
 _IDLE = frozenset({State.NEW, State.HIBERNATED, State.FAILED, State.IDLE, State.PARKED, State.STOPPING})
 _FIRST_PAUSE_S = 1.0
@@ -188,34 +194,32 @@ class Sessions:
             await self._send(await self.log(address), new.events)
         return await self.get(address)
 
-    async def update(
-        self, address: Address, change: Callable[[ManagedSession], Json], metadata: Mapping[str, str] | None
-    ) -> ListedSession:
-        """Change a session: `change` makes the new values of its fields of the session, and may refuse.
+    async def update(self, address: Address, change: Change, patch: Patch) -> ListedSession:
+        """Change a session: `change` makes new values of its fields, `patch` makes new metadata of the old.
 
-        Raises what `change` raises, ConversationNotFound or StoreUnavailable.
+        Both may refuse: nothing is changed then. Raises what they raise, ConversationNotFound or StoreUnavailable.
         """
-        return await self._to_the_end(self._update(address, change, metadata))
+        return await self._to_the_end(self._update(address, change, patch))
 
-    async def _update(
-        self, address: Address, change: Callable[[ManagedSession], Json], metadata: Mapping[str, str] | None
-    ) -> ListedSession:
+    async def _update(self, address: Address, change: Change, patch: Patch) -> ListedSession:
         log = await self.log(address)
-        before = log.session
-        values = change(before)
-        told: Json = {name: values[name] for name in ("agent", "title") if name in values}
-        if "budget" in values:
-            told["budget"] = ev.budget_of(values["budget"])
-        if metadata is not None:
-            await self._manager.revisions.set_metadata(address, metadata)
-            told |= {"metadata": dict(metadata)} if metadata else {}
-        if values or metadata is not None:
+        async with log.changing:
+            values, metadata = change(log.session), patch((await self.get(address)).metadata)
+            if not values and metadata is None:
+                return await self.get(address)
+            told: Json = {name: values[name] for name in ("agent", "title") if name in values}
+            if "budget" in values:
+                told["budget"] = ev.budget_of(values["budget"])
+            if metadata:
+                told["metadata"] = dict(metadata)
 
-            def unchanged(session: ManagedSession) -> None:
+            def still_taken(session: ManagedSession) -> None:
                 change(session)
 
-            await self._write(log, values, ev.event("session.updated", told), check=unchanged)
-            self._wake(log)
+            await self._write(log, values, ev.event("session.updated", told), check=still_taken)
+            if metadata is not None:
+                await self._manager.revisions.set_metadata(address, metadata)
+        self._wake(log)
         return await self.get(address)
 
     async def archive(self, address: Address) -> ListedSession:

@@ -11,6 +11,7 @@ from claude_code_api.api.managed_agents.read import tools_of
 from claude_code_api.api.managed_agents.shapes import Json
 from claude_code_api.api.managed_agents.wire_sessions import BudgetParams, ResourceParams, SessionUpdate
 from claude_code_api.errors import InvalidRequest, NotSupported
+from claude_code_api.managed import metadata as meta
 from claude_code_api.managed.agents import overridden
 from claude_code_api.managed.files import StoredFile
 from claude_code_api.managed.mapping import mount_path
@@ -96,12 +97,12 @@ def changes_of(session: ManagedSession, asked: SessionUpdate, cost_usd: float) -
     return values
 
 
-def patched(metadata: Mapping[str, str], asked: SessionUpdate) -> Mapping[str, str | None] | None:
-    """The patch of metadata, None when it changes nothing."""
+def patched(metadata: Mapping[str, str], asked: SessionUpdate) -> Mapping[str, str] | None:
+    """The new metadata, None when it stays. Raises InvalidMetadata."""
     patch = asked.metadata
     if not patch or all(metadata.get(name) == value for name, value in patch.items()):
         return None
-    return patch
+    return meta.patched(metadata, patch)
 
 
 def _budget(session: ManagedSession, asked: SessionUpdate, cost_usd: float) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -106,13 +107,11 @@ async def update(session_id: str, body: SessionUpdate, context: Ctx, caller: Use
     check_vaults(body.vault_ids)
     address = address_of(caller, session_id)
     found = await context.managed.sessions.get(address)
-    patch = patched(found.metadata, body)
-    metadata = None if patch is None else meta.patched(found.metadata, patch)
 
     def change(session: ManagedSession) -> Json:
         return changes_of(session, body, found.cost_usd)
 
-    return session_shown(await context.managed.sessions.update(address, change, metadata))
+    return session_shown(await context.managed.sessions.update(address, change, partial(patched, asked=body)))
 
 
 @router.post("/{session_id}/archive", summary="Archive a session")
