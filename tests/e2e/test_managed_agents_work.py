@@ -204,7 +204,7 @@ def test_the_agent_is_told_of_its_files(client: Anthropic, model: Model) -> None
     assert "uploads/data.csv" in str(model.asked(text)[0]["system"])
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "/mnt/session/../../x", "dir/", ""])
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "/mnt/session/../../x", "dir/", "", "é" * 128])
 def test_files_are_mounted_in_the_workspace_and_nowhere_else(client: Anthropic, path: str) -> None:
     file = client.beta.files.upload(file=("data.csv", b"a,b\n", "text/csv"))
     session = session_with(client)
@@ -212,6 +212,12 @@ def test_files_are_mounted_in_the_workspace_and_nowhere_else(client: Anthropic, 
     refused(add, session.id, type="file", file_id=file.id, mount_path=path, match="mount_path")
     with pytest.raises(anthropic.NotFoundError):
         add(session.id, type="file", file_id="file_none")
+
+
+def test_a_file_with_a_long_name_is_there_for_the_agent(client: Anthropic) -> None:
+    file = client.beta.files.upload(file=("ß" * 200, b"long", "text/plain"))
+    session = session_with(client, TOOLSET, resources=[{"type": "file", "file_id": file.id}])
+    assert "long" in answer(watch(client, session.id, said(bash("cat uploads/*"))))
 
 
 def test_a_session_whose_file_was_deleted_goes_on_without_it(client: Anthropic) -> None:

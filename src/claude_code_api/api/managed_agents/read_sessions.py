@@ -19,7 +19,7 @@ from claude_code_api.managed.sending import check_open
 from claude_code_api.managed.session_store import ManagedSession
 from claude_code_api.managed.tools import resolved_servers
 
-_LONGEST_PATH = 1024
+_LONGEST_PATH, _LONGEST_PART = 1024, 255
 
 
 def budget_of(given: BudgetParams | None) -> int | None:
@@ -62,10 +62,11 @@ def resource_of(resource: ResourceParams, file: StoredFile, taken: set[str], whe
     path = mount_path(resource.mount_path, file.filename)
     parts = PurePosixPath(sound(path, at)).parts
     is_below = parts and not path.startswith("/") and ".." not in parts and path.isprintable()
-    if not is_below or len(path) > _LONGEST_PATH or path.endswith("/"):
+    is_short = len(path) <= _LONGEST_PATH and all(len(part.encode()) <= _LONGEST_PART for part in parts)
+    if not is_below or not is_short or path.endswith("/"):
         raise InvalidRequest(
             f"{at} must name a file below the agent's workspace: a relative path without '..', or one below "
-            "/workspace or /mnt/session.",
+            f"/workspace or /mnt/session, of at most {_LONGEST_PATH} characters, and {_LONGEST_PART} bytes a name.",
             param=at,
         )
     path = str(PurePosixPath(path))
