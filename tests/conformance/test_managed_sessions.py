@@ -122,6 +122,7 @@ async def test_what_waits_keeps_a_session_at_work(conversations: SqlStore, store
     assert await store.working() == []
     await store.write("a", Writing(queued=[message(1)], state={"works": True}))
     assert await store.working() == [Address("default", "id-a")]
+    assert (await store.waits("a"), await store.waits("b")) == (1, 0)
     assert not await store.rest("a")
     await store.write("a", Writing(processed=["sevt_1"]))
     assert await store.rest("a")

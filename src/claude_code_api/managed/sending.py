@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from claude_code_api.errors import ConversationInUse, InvalidRequest, ResourceArchived
+from claude_code_api.errors import ConversationBusy, ConversationInUse, InvalidRequest, ResourceArchived
 from claude_code_api.managed import events as ev
 from claude_code_api.managed.queue import next_step
 from claude_code_api.managed.session_store import ManagedSession, NewEvent, StoredEvent
 
 _MOST_OUTCOMES = 100
+_MOST_WAITING = 500
 
 
 def check_open(session: ManagedSession) -> None:
@@ -27,6 +28,16 @@ def check_idle(session: ManagedSession, waiting: Sequence[StoredEvent]) -> None:
     if not rests or (session.stop_reason != ev.BUDGET_REACHED and next_step(waiting, session) is not None):
         raise ConversationInUse(
             "The session is at work. Send it a user.interrupt first, or wait until it is idle.", retry_after=2
+        )
+
+
+def check_room(waiting: int, events: Sequence[NewEvent]) -> None:
+    """Raise ConversationBusy when so many events wait that these are too many; what the agent waits for is taken."""
+    if any(event.type in ev.INPUT for event in events) and waiting + len(events) > _MOST_WAITING:
+        raise ConversationBusy(
+            f"{waiting} events wait for this session's agent, and at most {_MOST_WAITING} can; send the next when it "
+            "has some of them.",
+            retry_after=2,
         )
 
 

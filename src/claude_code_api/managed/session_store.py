@@ -223,7 +223,11 @@ class SessionStore(Protocol):
         ...
 
     async def queued(self, key: str) -> list[StoredEvent]:
-        """The events that wait for the agent, in the order in which they came."""
+        """The events that wait for the agent, in the order in which they came, without their `blocks`."""
+        ...
+
+    async def waits(self, key: str) -> int:
+        """How many events wait for the agent."""
         ...
 
     async def events(self, key: str, query: EventQuery) -> list[StoredEvent]:

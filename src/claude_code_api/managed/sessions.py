@@ -27,7 +27,7 @@ from claude_code_api.managed.equipment import Equipment
 from claude_code_api.managed.follow import follow
 from claude_code_api.managed.log import Log, Moved
 from claude_code_api.managed.mapping import Asked, implicit_agent
-from claude_code_api.managed.sending import check_idle, check_open, check_sent
+from claude_code_api.managed.sending import check_idle, check_open, check_room, check_sent
 from claude_code_api.managed.session_store import (
     EventQuery,
     Json,
@@ -268,8 +268,8 @@ class Sessions:
     async def send(self, address: Address, events: Sequence[NewEvent]) -> list[StoredEvent]:
         """Give a session something to do; returns when that is stored.
 
-        Raises InvalidRequest naming the event when one is not taken: none is then. ConversationNotFound, ShuttingDown
-        or StoreUnavailable.
+        Raises InvalidRequest naming the event when one is not taken, ConversationBusy when too many wait: none is then.
+        ConversationNotFound, ShuttingDown or StoreUnavailable.
         """
         self._manager.check_open()
         return await self._to_the_end(self._send(await self.log(address), events))
@@ -281,7 +281,9 @@ class Sessions:
         begun = [outcomes.begun(one.body, one.id) for one in events if one.type == ev.OUTCOME]
         if begun:
             state["outcomes"] = lambda session: (*session.outcomes, *begun)
-        sent = await log.write(queued=events, check=partial(check_sent, events=events), **state)
+        async with log.changing:
+            check_room(await self._store.waits(log.key), events)
+            sent = await log.write(queued=events, check=partial(check_sent, events=events), **state)
         self._wake(log)
         return sent
 

@@ -57,6 +57,10 @@ class SqlSessionStore:
         """The events that wait for the agent."""
         return await self._database.read(lambda connection: managed_events.queued(connection, key))
 
+    async def waits(self, key: str) -> int:
+        """How many events wait for the agent."""
+        return await self._database.read(lambda connection: managed_events.waits(connection, key))
+
     async def events(self, key: str, query: EventQuery) -> list[StoredEvent]:
         """A page of a log."""
         return await self._database.read(lambda connection: managed_events.page(connection, key, query))
