@@ -91,7 +91,7 @@ class Log:
         elif self._preview is not None:
             opened, event_id, said = self._preview
             self._preview = (opened, event_id, said + preview["delta"]["content"]["text"])
-        for follower in self._followers:
+        for follower in tuple(self._followers):  # one that is too far behind leaves
             follower.put(preview)
 
     def follow(self, previews: Sequence[str]) -> Follower:
@@ -112,7 +112,7 @@ class Log:
     def _pass_on(self, event: StoredEvent) -> None:
         if self._preview is not None and (event.id == self._preview[1] or event.type == "span.model_request_end"):
             self._preview = None
-        for follower in self._followers:
+        for follower in tuple(self._followers):  # one that is too far behind leaves
             follower.put(event)
 
 

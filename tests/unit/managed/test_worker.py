@@ -23,7 +23,7 @@ from claude_code_api.core.turn import (
     Usage,
 )
 from claude_code_api.managed import events as ev
-from claude_code_api.managed import grading, outcomes
+from claude_code_api.managed import grading, log, outcomes
 from claude_code_api.managed.session_store import NewEvent, StoredEvent
 from tests.unit.managed.world import World, answers, calls, fails, kinds, message, reasons
 
@@ -462,6 +462,16 @@ async def test_an_interrupt_while_an_outcome_waits_for_a_client_ends_it(world: W
     events = await world.rests()
     assert "span.outcome_evaluation_start" not in kinds(events)
     assert world.log.session.outcomes[0]["result"] == "interrupted"
+
+
+async def test_who_is_too_far_behind_ends_and_disturbs_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_MOST_BEHIND", 1)
+    behind = [world.log.follow([]) for _ in range(3)]
+    world.runtime.script = [answers("one")]
+    await world.send(message("1"))
+    assert said(await world.rests()) == ["one"]
+    assert reasons(await world.told()) == ["end_turn"]
+    assert [len(await follower.more()) for follower in behind] == [1, 1, 1]
 
 
 async def test_nobody_is_told_what_is_not_stored(world: World) -> None:
