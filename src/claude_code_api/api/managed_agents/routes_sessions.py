@@ -27,6 +27,7 @@ from claude_code_api.api.managed_agents.shapes import Json, now
 from claude_code_api.api.managed_agents.shapes_sessions import session_shown
 from claude_code_api.api.managed_agents.wire_sessions import ResourceParams, SessionCreate, SessionUpdate
 from claude_code_api.api.sessions import address_of
+from claude_code_api.api.sse import EscapedJSON
 from claude_code_api.errors import InvalidRequest, NotSupported
 from claude_code_api.managed import agents, environments, files
 from claude_code_api.managed import metadata as meta
@@ -35,7 +36,9 @@ from claude_code_api.managed.paging import cursor, place
 from claude_code_api.managed.session_store import ListedSession, ManagedSession, SessionQuery
 from claude_code_api.managed.sessions import NewSession
 
-router = APIRouter(prefix="/v1/sessions", tags=["Managed Agents"], route_class=ManagedRoute)
+router = APIRouter(
+    prefix="/v1/sessions", tags=["Managed Agents"], route_class=ManagedRoute, default_response_class=EscapedJSON
+)
 
 _NEXT, _BEFORE = "next", "prev"
 
