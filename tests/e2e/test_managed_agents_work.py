@@ -404,8 +404,27 @@ def test_a_conversation_of_another_dialect_is_a_session(client: Anthropic, gatew
     assert gateway.pid(name) == pid
     assert "42" in text_of(gateway.ask("What number did I ask you to remember?", name))
     refused(client.beta.sessions.update, name, agent={"tools": []}, match="made in another dialect")
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n", "text/csv"))
+    refused(client.beta.sessions.resources.add, name, type="file", file_id=file.id, match="a chat without tools")
     assert client.beta.sessions.update(name, metadata={"topic": "x"}).metadata == {"topic": "x"}
     assert gateway.http.get(f"/v1/conversations/{name}").json()["metadata"] == {"topic": "x"}
+
+
+def test_a_fork_of_a_session_keeps_its_policies_when_it_gets_a_file(client: Anthropic, gateway: Gateway) -> None:
+    session = session_with(client, ASKING)
+    watch(client, session.id, said("Hello!"))
+    forked = gateway.http.post(f"/v1/sessions/{session.id}/fork", json={})
+    assert forked.status_code in (200, 201), forked.text
+    fork = forked.json()["id"]
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n1,2\n", "text/csv"))
+    added = client.beta.sessions.resources.add(fork, type="file", file_id=file.id)
+    asks_elsewhere(gateway, fork)
+    use = {"type": "user.tool_confirmation", "result": "allow"}
+    (asked,) = of_type(watch(client, fork, said(bash("cat uploads/data.csv"))), "agent.tool_use")
+    assert asked.evaluated_permission == "ask"
+    assert "a,b\n1,2" in answer(watch(client, fork, {**use, "tool_use_id": asked.id}))
+    client.beta.sessions.resources.delete(added.id, session_id=fork)
+    asks_elsewhere(gateway, fork)
 
 
 def test_a_call_that_another_dialect_left_open_is_answered_here(client: Anthropic, gateway: Gateway) -> None:

@@ -19,7 +19,7 @@ import structlog
 from claude_code_api import errors as err
 from claude_code_api.core.identity import Address
 from claude_code_api.core.session import State
-from claude_code_api.core.toolbox import EVERYTHING, Permissions
+from claude_code_api.core.toolbox import EVERYTHING, Permissions, Toolbox
 from claude_code_api.managed import events as ev
 from claude_code_api.managed import outcomes
 from claude_code_api.managed.environments import LOCAL
@@ -257,7 +257,7 @@ class Sessions:
         """Write new values of a session's fields; from then on its conversation is equipped with them everywhere."""
         toolbox = None
         if values.keys() & {"agent", "resources"}:
-            toolbox = (await self._equipment.of(replace(log.session, **values))).toolbox
+            toolbox = (await self._equipment.of(replace(log.session, **values), await self._own(log))).toolbox
         async with self._manager.change(log.address):
             await log.write(events, check=check, toolbox=toolbox, updated_at=time.time(), **values)
             if toolbox is not None and (actor := self._manager.live(log.address)) is not None:
@@ -335,11 +335,22 @@ class Sessions:
                 del self._workers[log.key]
 
     async def _equip(self, log: Log) -> Asked:
-        asked = await self._equipment.of(log.session)
+        asked = await self._equipment.of(log.session, await self._own(log))
         actor = self._manager.live(log.address)
         if log.session.is_implicit and actor is not None and actor.launched_model is not None:
             return replace(asked, model=actor.launched_model)  # nobody asked for another: its process can go on
         return asked
+
+    async def _own(self, log: Log) -> Toolbox | None:
+        """What a conversation of another dialect is equipped with, beside what its session mounts."""
+        if not log.session.is_implicit:
+            return None
+        actor = self._manager.live(log.address)
+        found = await self._manager.store.summary(*log.address) if actor is None else actor.record
+        if found is None or found.toolbox is None:
+            return None
+        mounted = {one["mount_path"] for one in log.session.resources}
+        return replace(found.toolbox, files=tuple(one for one in found.toolbox.files if one.path not in mounted))
 
     async def _look(self, log: Log) -> Conversation:
         view: SessionView = await self._manager.get(log.address)

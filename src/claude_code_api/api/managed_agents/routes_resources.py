@@ -16,8 +16,10 @@ from claude_code_api.api.managed_agents.shapes_sessions import resource_shown
 from claude_code_api.api.managed_agents.wire_sessions import ResourceParams, ResourceUpdate
 from claude_code_api.api.sessions import address_of
 from claude_code_api.core.identity import Address
+from claude_code_api.core.profiles import CHAT
 from claude_code_api.errors import InvalidRequest, NotSupported, ResourceNotFound
 from claude_code_api.managed import files
+from claude_code_api.managed.mapping import profile_of
 from claude_code_api.managed.paging import cursor, place
 from claude_code_api.managed.session_store import ManagedSession
 
@@ -50,6 +52,8 @@ async def add(session_id: str, body: ResourceParams, context: Ctx, caller: User)
     made: list[Json] = []
 
     def added(session: ManagedSession) -> tuple[Json, ...]:
+        if profile_of(session.agent) == CHAT:
+            raise NotSupported("This conversation is a chat without tools: there is no agent that could find a file.")
         if len(session.resources) >= _MOST:
             raise InvalidRequest(f"A session has at most {_MOST} resources.")
         taken = {one["mount_path"] for one in session.resources}
