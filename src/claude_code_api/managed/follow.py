@@ -23,7 +23,8 @@ async def follow(log: Log, thread_id: str) -> None:
     """
     while log.session.run is None:
         before, runs = log.session, log.runs
-        page = await log.store.turns_behind(log.key, before.followed, limit=_AT_ONCE)
+        found = await log.store.turns_behind(log.key, before.followed, limit=_AT_ONCE + 1)
+        page, more_follow = found[:_AT_ONCE], len(found) > _AT_ONCE
         if not page:
             return
 
@@ -33,7 +34,7 @@ async def follow(log: Log, thread_id: str) -> None:
                 events += await _told(log, turn, events)
         number, last, is_told = page[-1]
         state: dict[str, Any] = {"followed": number}
-        if not is_told and before.archived_at is None and len(page) < _AT_ONCE:
+        if not is_told and before.archived_at is None and not more_follow:
             more, waits = _waiting(before, last, events, thread_id)
             events += more
             state |= waits

@@ -16,6 +16,7 @@ from claude_code_api.core.turn import (
     AgentCall,
     AnswerStarted,
     ApprovalWanted,
+    Message,
     StartKind,
     TurnCompleted,
     TurnEvent,
@@ -23,8 +24,9 @@ from claude_code_api.core.turn import (
     Usage,
 )
 from claude_code_api.managed import events as ev
-from claude_code_api.managed import grading, log, outcomes
+from claude_code_api.managed import follow, grading, log, outcomes
 from claude_code_api.managed.session_store import NewEvent, StoredEvent
+from claude_code_api.runtime.stored import StoredTurn
 from tests.unit.managed.world import World, answers, calls, fails, kinds, message, reasons
 
 STARTED = TurnStarted(StartKind.LIVE)
@@ -218,6 +220,23 @@ async def test_nothing_is_done_for_a_session_that_was_archived_meanwhile(world: 
     assert kinds(await world.rests())[-2:] == ["session.status_terminated", "user.custom_tool_result"]
     assert len(world.runtime.asked) == 1
     assert world.log.session.status == "terminated"
+
+
+async def test_a_call_that_another_dialect_left_open_waits_behind_any_number_of_turns(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = StoredTurn("one", 1.0, 1.0, "sonnet", "end_turn", Message("user", ()), (), Usage(), 0.0)
+    block = {"type": "tool_use", "id": "toolu_1", "name": "get", "input": {}}
+    asks = replace(done, turn_id="two", stop_reason="tool_use", output=(Message("assistant", (block,)),))
+    monkeypatch.setattr(follow, "_AT_ONCE", 2)
+
+    async def turns_behind(key: str, number: int, *, limit: int) -> list[Any]:
+        return [(1, done, False), (2, asks, False)][number : number + limit]
+
+    monkeypatch.setattr(world.log.store, "turns_behind", turns_behind)
+    await follow.follow(world.log, "sthr_1")
+    assert [one.call_id for one in world.log.session.waiting] == ["toolu_1"]
+    assert world.log.session.followed == 2
 
 
 # Restarts
