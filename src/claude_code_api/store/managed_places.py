@@ -27,10 +27,11 @@ def change_environment(
     connection: Connection, tenant: str, environment_id: str, change: Callable[[Environment], Environment]
 ) -> Environment | None:
     """Change an environment; None when there is none."""
-    before = environment(connection, tenant, environment_id)
-    if before is None:
+    mine = (_E.tenant == tenant, _E.id == environment_id)
+    row = connection.execute(select(managed_environment).where(*mine).with_for_update()).one_or_none()
+    if row is None:
         return None
-    after = change(before)
+    after = change(_environment_of(row))
     connection.execute(update(managed_environment).where(_E.id == environment_id).values(**asdict(after)))
     return after
 
