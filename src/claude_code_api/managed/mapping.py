@@ -14,6 +14,7 @@ from claude_code_api.core.toolbox import Decision, McpServer, Permissions, Place
 from claude_code_api.core.turn import Effort, Options, Tool
 from claude_code_api.managed.ids import IMPLICIT_AGENTS
 from claude_code_api.managed.session_store import Json
+from claude_code_api.managed.tools import CUSTOM, MCP_TOOLSET, TOOLSET
 
 TOOLS: Mapping[str, str] = {
     "bash": "Bash",
@@ -28,8 +29,6 @@ TOOLS: Mapping[str, str] = {
 """The tools of `agent_toolset_20260401`, and what Claude Code calls them."""
 
 NAMES: Mapping[str, str] = {theirs: ours for ours, theirs in TOOLS.items()}
-
-TOOLSET, MCP_TOOLSET, CUSTOM = "agent_toolset_20260401", "mcp_toolset", "custom"
 
 _DECISIONS: Mapping[str, Decision] = {"always_allow": "allow", "always_ask": "ask"}
 _MCP = "mcp__"
