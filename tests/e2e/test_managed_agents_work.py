@@ -214,6 +214,21 @@ def test_files_are_mounted_in_the_workspace_and_nowhere_else(client: Anthropic, 
         add(session.id, type="file", file_id="file_none")
 
 
+def test_what_is_wrong_is_named_by_its_field(client: Anthropic) -> None:
+    session = session_with(client)
+    resources: Any = [{"type": "file", "file_id": "file_none"}]
+    with pytest.raises(anthropic.NotFoundError, match=r"resources\.0\.file_id"):
+        session_with(client, resources=resources)
+    image = {"type": "image", "source": {"type": "file", "file_id": "file_none"}}
+    event: Any = {"type": "user.message", "content": [image]}
+    with pytest.raises(anthropic.NotFoundError, match=r"events\.0\.content\.0\.source\.file_id"):
+        client.beta.sessions.events.send(session.id, events=[event])
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n", "text/csv"))
+    add = client.beta.sessions.resources.add
+    refused(add, session.id, type="file", file_id=file.id, mount_path="../x", match='"mount_path must')
+    refused(client.beta.sessions.list, agent_id="agent_1", agent_version=2**63, match="agent_version")
+
+
 def test_a_file_with_a_long_name_is_there_for_the_agent(client: Anthropic) -> None:
     file = client.beta.files.upload(file=("ß" * 200, b"long", "text/plain"))
     session = session_with(client, TOOLSET, resources=[{"type": "file", "file_id": file.id}])

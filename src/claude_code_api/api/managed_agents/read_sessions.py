@@ -38,27 +38,30 @@ def check_vaults(vault_ids: Sequence[str] | None) -> None:
 
 
 def check_kind(resource: ResourceParams, where: str) -> str:
-    """The file that a resource names. Raises NotSupported or InvalidRequest naming the field."""
+    """The file that a resource names. `where` is what stands in front of its fields' names.
+
+    Raises NotSupported or InvalidRequest naming the field.
+    """
     if resource.type == "github_repository":
         raise NotSupported(
-            f"{where}.type: 'github_repository' is not supported here: let the agent clone it with its bash tool, or "
+            f"{where}type: 'github_repository' is not supported here: let the agent clone it with its bash tool, or "
             "upload what it needs to /v1/files.",
-            param=f"{where}.type",
+            param=f"{where}type",
         )
     if resource.type == "memory_store":
         raise NotSupported(
-            f"{where}.type: 'memory_store' is not supported here: upload what the agent should know to /v1/files, or "
+            f"{where}type: 'memory_store' is not supported here: upload what the agent should know to /v1/files, or "
             "let a custom tool remember.",
-            param=f"{where}.type",
+            param=f"{where}type",
         )
     if resource.file_id is None:
-        raise InvalidRequest(f"{where}.file_id is missing.", param=f"{where}.file_id")
+        raise InvalidRequest(f"{where}file_id is missing.", param=f"{where}file_id")
     return resource.file_id
 
 
 def resource_of(resource: ResourceParams, file: StoredFile, taken: set[str], where: str, now: float) -> Json:
     """A file as it is mounted. `taken` are the paths of others. Raises InvalidRequest naming the field."""
-    at = f"{where}.mount_path"
+    at = f"{where}mount_path"
     path = mount_path(resource.mount_path, file.filename)
     parts = PurePosixPath(sound(path, at)).parts
     is_below = parts and not path.startswith("/") and ".." not in parts and path.isprintable()

@@ -47,7 +47,7 @@ async def list_resources(
 @router.post("", summary="Add a resource")
 async def add(session_id: str, body: ResourceParams, context: Ctx, caller: User) -> Json:
     """Mount another file; the agent finds it from the next turn on."""
-    file_id, at = check_kind(body, "resource"), now()
+    file_id, at = check_kind(body, ""), now()
     file = await files.found(context.managed.store, caller.tenant, file_id, at)
     made: list[Json] = []
 
@@ -57,7 +57,7 @@ async def add(session_id: str, body: ResourceParams, context: Ctx, caller: User)
         if len(session.resources) >= _MOST:
             raise InvalidRequest(f"A session has at most {_MOST} resources.")
         taken = {one["mount_path"] for one in session.resources}
-        made[:] = [resource_of(body, file, taken, "resource", at)]
+        made[:] = [resource_of(body, file, taken, "", at)]
         return (*session.resources, *made)
 
     await context.managed.sessions.change_resources(address_of(caller, session_id), added)

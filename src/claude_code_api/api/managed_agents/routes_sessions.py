@@ -25,6 +25,7 @@ from claude_code_api.api.managed_agents.read_sessions import (
 from claude_code_api.api.managed_agents.routing import ManagedRoute
 from claude_code_api.api.managed_agents.shapes import Json, now
 from claude_code_api.api.managed_agents.shapes_sessions import session_shown
+from claude_code_api.api.managed_agents.wire import Version
 from claude_code_api.api.managed_agents.wire_sessions import ResourceParams, SessionCreate, SessionUpdate
 from claude_code_api.api.sessions import address_of
 from claude_code_api.api.sse import EscapedJSON
@@ -69,7 +70,7 @@ async def list_managed_sessions(
     created: Created,
     statuses: Statuses,
     agent_id: str | None = None,
-    agent_version: Annotated[int | None, Query(ge=1)] = None,
+    agent_version: Annotated[Version | None, Query()] = None,
     include_archived: bool = False,
     limit: Annotated[int, Query(ge=1, le=100, description="Most on a page.")] = 20,
     order: Order = "desc",
@@ -133,9 +134,9 @@ async def delete(session_id: str, context: Ctx, caller: User) -> dict[str, Any]:
 async def _resources(context: Context, tenant: str, given: Sequence[ResourceParams]) -> tuple[Json, ...]:
     made, taken, at = [], set[str](), now()
     for number, resource in enumerate(given):
-        where = f"resources.{number}"
+        where = f"resources.{number}."
         file_id = check_kind(resource, where)
-        file = await files.found(context.managed.store, tenant, file_id, at)
+        file = await files.found(context.managed.store, tenant, file_id, at, f"{where}file_id")
         made.append(resource_of(resource, file, taken, where, at))
     return tuple(made)
 
