@@ -24,7 +24,7 @@ _PART = ".part"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What is known of a file. `scope` is the session that it came from, None for an upload. Times are Unix seconds."""
+    """What is known of a file. Times are Unix seconds."""
 
     id: str
     filename: str
@@ -32,7 +32,6 @@ class StoredFile:
     size_bytes: int
     created_at: float
     expires_at: float | None = None
-    scope: str | None = None
 
 
 class FileStore(Protocol):
@@ -47,8 +46,8 @@ class FileStore(Protocol):
     async def delete_file(self, tenant: str, file_id: str) -> bool:
         """Forget a file; False when there is none."""
 
-    async def files(self, tenant: str, page: Page, *, scope: str | None, now: float) -> list[StoredFile]:
-        """Files that have not expired, the last one first; with a `scope` only its."""
+    async def files(self, tenant: str, page: Page, *, now: float) -> list[StoredFile]:
+        """Files that have not expired, the last one first."""
 
     async def named_files(self, tenant: str, file_ids: Sequence[str], now: float) -> list[StoredFile]:
         """Those of these files that there are and that have not expired, in the order of the ids."""

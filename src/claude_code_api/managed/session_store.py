@@ -134,7 +134,7 @@ class Writing:
 
     `processed` are waiting events that the agent has now: they become part of the log. `events` follow them, `queued`
     are new ones that wait. `state` are fields of the session's row and their new values; `toolbox` is what the
-    conversation is equipped with from now on, None when that stays. `at` is when, if not now.
+    conversation is equipped with from now on, None when that stays.
     """
 
     processed: Sequence[str] = ()
@@ -142,7 +142,6 @@ class Writing:
     queued: Sequence[NewEvent] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
     toolbox: Toolbox | None = None
-    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +192,6 @@ class SessionStore(Protocol):
 
         Raises ConversationDeleted when the conversation is gone.
         """
-        ...
-
-    async def session(self, tenant: str, session_id: str) -> ManagedSession | None:
-        """A session's own row."""
         ...
 
     async def listed(self, tenant: str, session_id: str) -> ListedSession | None:

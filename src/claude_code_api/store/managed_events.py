@@ -23,7 +23,7 @@ _AT_ONCE = 500
 
 def write(connection: Connection, key: str, writing: Writing) -> list[StoredEvent]:
     """Write one step of a session; returns the events that its log gained, and those that wait from now on."""
-    now = round(time.time() if writing.at is None else writing.at, 6)  # as it is shown, and can be asked for
+    now = round(time.time(), 6)  # as it is shown, and can be asked for
     managed_sessions.change(connection, key, writing.state)
     if writing.toolbox is not None:
         conversations.equip(connection, key, writing.toolbox)

@@ -172,7 +172,6 @@ managed_file = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float),
-    Column("scope", String(256)),  # the session that it came from
     Index("ix_managed_file_page", "tenant", "created_at", "id"),
     Index(None, "expires_at"),
 )

@@ -59,7 +59,6 @@ def _files_and_skills() -> None:
         sa.Column("size_bytes", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("expires_at", sa.Float),
-        sa.Column("scope", sa.String(256)),
         sa.PrimaryKeyConstraint("id", name="pk_managed_file"),
     )
     op.create_table(
