@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,14 @@ async def make(conversations: SqlStore, key: str, *, at: float = 1.0, tenant: st
     assert await conversations.make(NewConversation(tenant, key, f"id-{key}", at, {"k": key}), ())
 
 
+async def row(store: SqlSessionStore) -> ManagedSession:
+    """The session of the conversation `a`."""
+    found = await store.listed("default", "id-a")
+    assert found is not None
+    assert found.session is not None
+    return found.session
+
+
 def message(number: int, **more: Any) -> NewEvent:
     return NewEvent(f"sevt_{number}", "user.message", {"content": [{"type": "text", "text": f"{number} ☃"}]}, **more)
 
@@ -82,15 +91,15 @@ async def test_a_session_comes_back_as_it_was_written(conversations: SqlStore, s
         works=True,
     )
     assert await store.adopt(made) == made
-    assert await store.session("default", "id-a") == made
+    assert await row(store) == made
     assert await store.adopt(replace(made, title="Other")) == made
-    assert await store.session("other", "id-a") is None
+    assert await store.listed("other", "id-a") is None
     with pytest.raises(ConversationDeleted):
         await store.adopt(session("none"))
 
 
 async def test_a_step_is_written_as_a_whole_and_what_waits_stands_behind_the_log(
-    conversations: SqlStore, store: SqlSessionStore
+    conversations: SqlStore, store: SqlSessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make(conversations, "a")
     await store.adopt(session("a"))
@@ -100,7 +109,8 @@ async def test_a_step_is_written_as_a_whole_and_what_waits_stands_behind_the_log
     blocks = ({"type": "text", "text": "b"},)
     running = NewEvent("sevt_3", "session.status_running", call_id="toolu_1", turn_id="t", blocks=blocks)
     state = {"status": "running", "run": Run("sevt_1", ("sevt_1",))}
-    gained = await store.write("a", Writing(processed=["sevt_1"], events=[running], state=state, at=9.0))
+    monkeypatch.setattr(time, "time", lambda: 9.0)
+    gained = await store.write("a", Writing(processed=["sevt_1"], events=[running], state=state))
     assert ids(gained) == ["sevt_1", "sevt_3"]
     assert [event.processed_at for event in gained] == [9.0, 9.0]
     log = await store.events("a", EventQuery(10))
@@ -110,8 +120,7 @@ async def test_a_step_is_written_as_a_whole_and_what_waits_stands_behind_the_log
     assert ids(await store.queued("a")) == ["sevt_2"]
     assert await store.ids_of_calls("a", ["toolu_1", "toolu_2"]) == {"toolu_1": "sevt_3"}
     assert ids(await store.events_of_turn("a", "t")) == ["sevt_3"]
-    found = await store.session("default", "id-a")
-    assert found is not None
+    found = await row(store)
     assert (found.status, found.run, found.works) == ("running", Run("sevt_1", ("sevt_1",)), True)
     assert ids(await store.write("a", Writing(processed=["sevt_1"]))) == []  # it is in the log already
 
@@ -122,6 +131,7 @@ async def test_what_waits_keeps_a_session_at_work(conversations: SqlStore, store
     assert await store.working() == []
     await store.write("a", Writing(queued=[message(1)], state={"works": True}))
     assert await store.working() == [Address("default", "id-a")]
+    assert (await store.waits("a"), await store.waits("b")) == (1, 0)
     assert not await store.rest("a")
     await store.write("a", Writing(processed=["sevt_1"]))
     assert await store.rest("a")
@@ -129,13 +139,14 @@ async def test_what_waits_keeps_a_session_at_work(conversations: SqlStore, store
 
 
 async def test_a_log_is_read_by_pages_types_times_and_both_ways(
-    conversations: SqlStore, store: SqlSessionStore
+    conversations: SqlStore, store: SqlSessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await make(conversations, "a")
     await store.adopt(session("a"))
     for number in range(6):
         kind = "agent.message" if number % 2 else "agent.thinking"
-        await store.write("a", Writing(events=[NewEvent(f"sevt_{number}", kind)], at=float(number)))
+        monkeypatch.setattr(time, "time", lambda at=float(number): at)
+        await store.write("a", Writing(events=[NewEvent(f"sevt_{number}", kind)]))
     first = await store.events("a", EventQuery(2))
     second = await store.events("a", EventQuery(2, after=first[-1].seq))
     assert ids([*first, *second]) == ["sevt_0", "sevt_1", "sevt_2", "sevt_3"]
@@ -152,7 +163,7 @@ async def test_a_log_goes_with_its_conversation(conversations: SqlStore, store: 
     await store.adopt(session("a"))
     await store.write("a", Writing(events=[message(1)]))
     await conversations.delete("a")
-    assert await store.session("default", "id-a") is None
+    assert await store.listed("default", "id-a") is None
     assert await store.events("a", EventQuery(9)) == []
     with pytest.raises(ConversationDeleted):
         await store.write("a", Writing(events=[message(2)]))

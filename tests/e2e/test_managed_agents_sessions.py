@@ -323,6 +323,19 @@ def test_an_interrupt_ends_the_turn_and_what_is_queued_behind_it_runs(client: An
     assert first in str(request["messages"])
 
 
+def test_only_so_much_waits_and_an_interrupt_is_taken_all_the_same(client: Anthropic) -> None:
+    session = session_with(client, WEATHER)
+    watch(client, session.id, said("What's the weather like in Paris?"))  # a call is open: all that follows waits
+    send = client.beta.sessions.events.send
+    for _ in range(5):
+        send(session.id, events=[said("And?")] * 100)
+    with pytest.raises(anthropic.RateLimitError, match="500") as error:
+        send(session.id, events=[said("One more.")])
+    assert error.value.response.headers["retry-after"] == "2"
+    send(session.id, events=[{"type": "user.interrupt"}])
+    client.beta.sessions.delete(session.id)
+
+
 def test_an_interrupt_takes_back_what_waits_for_a_client(client: Anthropic) -> None:
     session = session_with(client, WEATHER)
     events = watch(client, session.id, said("What's the weather like in Paris?"))

@@ -69,6 +69,17 @@ def test_a_session_is_updated_and_says_so(client: Anthropic, model: Model) -> No
     assert len(of_type(told(client, session.id), "session.updated")) == 2
 
 
+def test_updates_that_come_at_once_are_all_there(client: Anthropic) -> None:
+    session = session_with(client)
+
+    def update(number: int) -> None:
+        client.beta.sessions.update(session.id, metadata={f"key-{number}": str(number)})
+
+    with ThreadPoolExecutor(8) as beside:
+        list(beside.map(update, range(8)))
+    assert client.beta.sessions.retrieve(session.id).metadata == {f"key-{number}": str(number) for number in range(8)}
+
+
 def test_what_cannot_be_updated_is_refused_by_name(client: Anthropic) -> None:
     session = session_with(client, TOOLSET)
     update = client.beta.sessions.update
@@ -193,7 +204,7 @@ def test_the_agent_is_told_of_its_files(client: Anthropic, model: Model) -> None
     assert "uploads/data.csv" in str(model.asked(text)[0]["system"])
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "/mnt/session/../../x", "dir/", ""])
+@pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "/mnt/session/../../x", "dir/", "", "é" * 128])
 def test_files_are_mounted_in_the_workspace_and_nowhere_else(client: Anthropic, path: str) -> None:
     file = client.beta.files.upload(file=("data.csv", b"a,b\n", "text/csv"))
     session = session_with(client)
@@ -201,6 +212,27 @@ def test_files_are_mounted_in_the_workspace_and_nowhere_else(client: Anthropic, 
     refused(add, session.id, type="file", file_id=file.id, mount_path=path, match="mount_path")
     with pytest.raises(anthropic.NotFoundError):
         add(session.id, type="file", file_id="file_none")
+
+
+def test_what_is_wrong_is_named_by_its_field(client: Anthropic) -> None:
+    session = session_with(client)
+    resources: Any = [{"type": "file", "file_id": "file_none"}]
+    with pytest.raises(anthropic.NotFoundError, match=r"resources\.0\.file_id"):
+        session_with(client, resources=resources)
+    image = {"type": "image", "source": {"type": "file", "file_id": "file_none"}}
+    event: Any = {"type": "user.message", "content": [image]}
+    with pytest.raises(anthropic.NotFoundError, match=r"events\.0\.content\.0\.source\.file_id"):
+        client.beta.sessions.events.send(session.id, events=[event])
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n", "text/csv"))
+    add = client.beta.sessions.resources.add
+    refused(add, session.id, type="file", file_id=file.id, mount_path="../x", match='"mount_path must')
+    refused(client.beta.sessions.list, agent_id="agent_1", agent_version=2**63, match="agent_version")
+
+
+def test_a_file_with_a_long_name_is_there_for_the_agent(client: Anthropic) -> None:
+    file = client.beta.files.upload(file=("ß" * 200, b"long", "text/plain"))
+    session = session_with(client, TOOLSET, resources=[{"type": "file", "file_id": file.id}])
+    assert "long" in answer(watch(client, session.id, said(bash("cat uploads/*"))))
 
 
 def test_a_session_whose_file_was_deleted_goes_on_without_it(client: Anthropic) -> None:
@@ -387,8 +419,27 @@ def test_a_conversation_of_another_dialect_is_a_session(client: Anthropic, gatew
     assert gateway.pid(name) == pid
     assert "42" in text_of(gateway.ask("What number did I ask you to remember?", name))
     refused(client.beta.sessions.update, name, agent={"tools": []}, match="made in another dialect")
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n", "text/csv"))
+    refused(client.beta.sessions.resources.add, name, type="file", file_id=file.id, match="a chat without tools")
     assert client.beta.sessions.update(name, metadata={"topic": "x"}).metadata == {"topic": "x"}
     assert gateway.http.get(f"/v1/conversations/{name}").json()["metadata"] == {"topic": "x"}
+
+
+def test_a_fork_of_a_session_keeps_its_policies_when_it_gets_a_file(client: Anthropic, gateway: Gateway) -> None:
+    session = session_with(client, ASKING)
+    watch(client, session.id, said("Hello!"))
+    forked = gateway.http.post(f"/v1/sessions/{session.id}/fork", json={})
+    assert forked.status_code in (200, 201), forked.text
+    fork = forked.json()["id"]
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n1,2\n", "text/csv"))
+    added = client.beta.sessions.resources.add(fork, type="file", file_id=file.id)
+    asks_elsewhere(gateway, fork)
+    use = {"type": "user.tool_confirmation", "result": "allow"}
+    (asked,) = of_type(watch(client, fork, said(bash("cat uploads/data.csv"))), "agent.tool_use")
+    assert asked.evaluated_permission == "ask"
+    assert "a,b\n1,2" in answer(watch(client, fork, {**use, "tool_use_id": asked.id}))
+    client.beta.sessions.resources.delete(added.id, session_id=fork)
+    asks_elsewhere(gateway, fork)
 
 
 def test_a_call_that_another_dialect_left_open_is_answered_here(client: Anthropic, gateway: Gateway) -> None:
@@ -420,19 +471,59 @@ def test_an_approval_of_a_session_can_be_decided_in_our_own_room(client: Anthrop
     assert of_type(events, "agent.tool_result")[0].tool_use_id == use.id
 
 
+def asks_elsewhere(gateway: Gateway, session_id: str) -> None:
+    """A call in another dialect waits for a person, who denies it."""
+    waiting = f"/v1/sessions/{session_id}/approvals"
+    with ThreadPoolExecutor(1) as beside:
+        chat = beside.submit(gateway.ask, bash("echo made"), session_id, model="agent/sonnet")
+        eventually(lambda: chat.done() or gateway.http.get(waiting).json()["data"], within=20)
+        (approval,) = gateway.http.get(waiting).json()["data"]
+        assert gateway.http.post(f"{waiting}/{approval['id']}", json={"decision": "deny"}).status_code == 200
+        assert "A person denied this call" in text_of(chat.result())
+
+
 @pytest.mark.parametrize("process", ["live", "resumed"])
 def test_what_a_session_asks_for_waits_in_every_dialect(client: Anthropic, gateway: Gateway, process: str) -> None:
     session = session_with(client, ASKING)
     watch(client, session.id, said("Hello!"))
     if process == "resumed":
         assert gateway.http.post(f"/v1/sessions/{session.id}/hibernate").status_code == 200
-    waiting = f"/v1/sessions/{session.id}/approvals"
-    with ThreadPoolExecutor(1) as beside:
-        chat = beside.submit(gateway.ask, bash("echo made"), session.id, model="agent/sonnet")
-        eventually(lambda: chat.done() or gateway.http.get(waiting).json()["data"], within=20)
-        (approval,) = gateway.http.get(waiting).json()["data"]
-        assert gateway.http.post(f"{waiting}/{approval['id']}", json={"decision": "deny"}).status_code == 200
-        assert "A person denied this call" in text_of(chat.result())
+    asks_elsewhere(gateway, session.id)
+
+
+@pytest.mark.parametrize("process", ["live", "resumed"])
+def test_what_a_session_is_changed_to_holds_at_once_in_every_dialect(
+    client: Anthropic, gateway: Gateway, model: Model, process: str
+) -> None:
+    session = session_with(client, TOOLSET)
+    watch(client, session.id, said("Hello!"))
+    if process == "resumed":
+        assert gateway.http.post(f"/v1/sessions/{session.id}/hibernate").status_code == 200
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n1,2\n", "text/csv"))
+    client.beta.sessions.resources.add(session.id, type="file", file_id=file.id)
+    read = gateway.ask(bash("cat uploads/data.csv"), session.id, model="agent/sonnet")
+    assert "a,b\n1,2" in text_of(read)
+    tools: Any = [ASKING]
+    client.beta.sessions.update(session.id, agent={"tools": tools})
+    asks_elsewhere(gateway, session.id)
+    tools = [{**TOOLSET, "default_config": {"enabled": False}, "configs": [{"name": "read", "enabled": True}]}]
+    client.beta.sessions.update(session.id, agent={"tools": tools})
+    text = str(uuid.uuid4())
+    text_of(gateway.ask(text, session.id, model="agent/sonnet"))
+    assert [tool["name"] for tool in model.asked(text)[0]["tools"]] == ["Read"]
+
+
+def test_a_file_that_is_added_during_a_turn_is_there_in_every_dialect(client: Anthropic, gateway: Gateway) -> None:
+    session = session_with(client, TOOLSET)
+    file = client.beta.files.upload(file=("data.csv", b"a,b\n1,2\n", "text/csv"))
+    with client.beta.sessions.events.stream(session.id) as stream:
+        client.beta.sessions.events.send(session.id, events=[said(bash("sleep 1"))])
+        for event in stream:
+            if event.type == "agent.tool_use":
+                client.beta.sessions.resources.add(session.id, type="file", file_id=file.id)
+            if is_idle(event):
+                break
+    assert "a,b\n1,2" in text_of(gateway.ask(bash("cat uploads/data.csv"), session.id, model="agent/sonnet"))
 
 
 def test_our_own_room_stays_as_it_is_without_the_header(client: Anthropic, gateway: Gateway) -> None:

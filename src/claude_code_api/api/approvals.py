@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from claude_code_api.api.context import Ctx, Who
 from claude_code_api.api.hidden import Hidden
 from claude_code_api.api.sessions import address_of
+from claude_code_api.api.sse import EscapedJSON
 from claude_code_api.runtime.approvals import Approval
 
-router = APIRouter(tags=["Sessions"])
+router = APIRouter(tags=["Sessions"], default_response_class=EscapedJSON)
 
 
 class Decision(BaseModel):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import structlog
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from claude_code_api.api.client import ClientWatch
@@ -30,6 +30,14 @@ def named_event(name: str, value: Any) -> bytes:
 def data(value: Any) -> bytes:
     """One `data:` frame with a JSON value, escaped to ASCII: it cannot fail on half a surrogate pair."""
     return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
+
+
+class EscapedJSON(JSONResponse):
+    """An answer in JSON that is escaped to ASCII, too: for what a tool told, which may hold half a pair."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json.dumps(content, separators=(",", ":")).encode()
 
 
 class EventStream(Response):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from claude_code_api.core.toolbox import PlacedFile
+from claude_code_api.core.toolbox import PlacedFile, Toolbox
 from claude_code_api.managed import skills
 from claude_code_api.managed.files import Shelf
 from claude_code_api.managed.mapping import Asked, asked_of
@@ -23,15 +23,18 @@ class Equipment:
     skills: Shelf
     resolve: Callable[[str], str]
 
-    async def of(self, session: ManagedSession) -> Asked:
+    async def of(self, session: ManagedSession, own: Toolbox | None = None) -> Asked:
         """What a session's next turn is asked with. A file that was deleted since is not mounted any more.
 
+        `own` is the toolbox of a conversation of another dialect, without what the session mounts.
         Raises ResourceNotFound when a skill is gone, ModelNotFound, or StoreUnavailable.
         """
         agent, tenant = session.agent, session.tenant
         files = await asyncio.to_thread(self._files, session) if session.resources else []
         placed = await skills.placed(self.store, self.skills, tenant, agent["skills"])
-        return asked_of(agent, is_implicit=session.is_implicit, resolve=self.resolve, files=files, skills=placed)
+        return asked_of(
+            agent, is_implicit=session.is_implicit, resolve=self.resolve, files=files, skills=placed, own=own
+        )
 
     def _files(self, session: ManagedSession) -> list[PlacedFile]:
         found = []

@@ -24,7 +24,7 @@ _PART = ".part"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What is known of a file. `scope` is the session that it came from, None for an upload. Times are Unix seconds."""
+    """What is known of a file. Times are Unix seconds."""
 
     id: str
     filename: str
@@ -32,7 +32,6 @@ class StoredFile:
     size_bytes: int
     created_at: float
     expires_at: float | None = None
-    scope: str | None = None
 
 
 class FileStore(Protocol):
@@ -47,8 +46,8 @@ class FileStore(Protocol):
     async def delete_file(self, tenant: str, file_id: str) -> bool:
         """Forget a file; False when there is none."""
 
-    async def files(self, tenant: str, page: Page, *, scope: str | None, now: float) -> list[StoredFile]:
-        """Files that have not expired, the last one first; with a `scope` only its."""
+    async def files(self, tenant: str, page: Page, *, now: float) -> list[StoredFile]:
+        """Files that have not expired, the last one first."""
 
     async def named_files(self, tenant: str, file_ids: Sequence[str], now: float) -> list[StoredFile]:
         """Those of these files that there are and that have not expired, in the order of the ids."""
@@ -72,7 +71,7 @@ class Shelf:
     def path_of(self, tenant: str, file_id: str) -> Path:
         """Where the bytes of a tenant's file are, or would be. The id must be one that this server made."""
         if not _OURS.fullmatch(file_id):
-            raise _absent(file_id)
+            raise absent(file_id)
         return self._root / hashlib.sha256(tenant.encode()).hexdigest()[:32] / file_id
 
     def begin(self, tenant: str, file_id: str) -> Path:
@@ -103,13 +102,16 @@ class Shelf:
                 _remove(path)
 
 
-async def found(store: FileStore, tenant: str, file_id: str, now: float) -> StoredFile:
-    """What is known of a tenant's file. Raises ResourceNotFound, as FileExpired when its time is over."""
+async def found(store: FileStore, tenant: str, file_id: str, now: float, where: str = "file_id") -> StoredFile:
+    """What is known of a tenant's file. `where` is the field that names it.
+
+    Raises ResourceNotFound, as FileExpired when its time is over.
+    """
     file = await store.file(tenant, file_id)
     if file is None:
-        raise _absent(file_id)
+        raise absent(file_id, where)
     if file.expires_at is not None and file.expires_at <= now:
-        raise FileExpired(f"The file {file_id!r} has expired.", param="file_id")
+        raise FileExpired(f"{where}: the file {file_id!r} has expired.", param=where)
     return file
 
 
@@ -124,7 +126,7 @@ async def drop_expired(store: FileStore, shelf: Shelf, now: float) -> None:
 async def delete(store: FileStore, shelf: Shelf, tenant: str, file_id: str) -> None:
     """Forget a tenant's file. Raises ResourceNotFound."""
     if not await store.delete_file(tenant, file_id):
-        raise _absent(file_id)
+        raise absent(file_id)
     await asyncio.to_thread(shelf.drop, tenant, file_id)
 
 
@@ -135,5 +137,6 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _absent(file_id: str) -> ResourceNotFound:
-    return ResourceNotFound(f"There is no file {file_id[:100]!r}.", param="file_id")
+def absent(file_id: str, where: str = "file_id") -> ResourceNotFound:
+    """What is raised for a file that there is not."""
+    return ResourceNotFound(f"{where}: there is no file {file_id[:100]!r}.", param=where)

@@ -8,16 +8,12 @@ from typing import Any
 from claude_code_api.core.toolbox import EVERYTHING
 from claude_code_api.core.turn import Message
 from claude_code_api.managed import events as ev
-from claude_code_api.managed.log import Log
+from claude_code_api.managed.log import Log, Moved
 from claude_code_api.managed.session_store import ManagedSession, NewEvent, Waiting
 from claude_code_api.managed.telling import open_calls, told_of
 from claude_code_api.runtime.stored import StoredTurn
 
 _AT_ONCE = 50
-
-
-class _Moved(Exception):
-    """The session went on by itself meanwhile."""
 
 
 async def follow(log: Log, thread_id: str) -> None:
@@ -27,7 +23,8 @@ async def follow(log: Log, thread_id: str) -> None:
     """
     while log.session.run is None:
         before, runs = log.session, log.runs
-        page = await log.store.turns_behind(log.key, before.followed, limit=_AT_ONCE)
+        found = await log.store.turns_behind(log.key, before.followed, limit=_AT_ONCE + 1)
+        page, more_follow = found[:_AT_ONCE], len(found) > _AT_ONCE
         if not page:
             return
 
@@ -37,19 +34,19 @@ async def follow(log: Log, thread_id: str) -> None:
                 events += await _told(log, turn, events)
         number, last, is_told = page[-1]
         state: dict[str, Any] = {"followed": number}
-        if not is_told and len(page) < _AT_ONCE:
+        if not is_told and before.archived_at is None and not more_follow:
             more, waits = _waiting(before, last, events, thread_id)
             events += more
             state |= waits
         try:
             await log.write(events, check=partial(_check, log, before, runs), **state)
-        except _Moved:
+        except Moved:
             return
 
 
 def _check(log: Log, before: ManagedSession, runs: int, session: ManagedSession) -> None:
     if session.run is not None or session.followed != before.followed or log.runs != runs:
-        raise _Moved
+        raise Moved
 
 
 async def _told(log: Log, turn: StoredTurn, earlier: list[NewEvent]) -> list[NewEvent]:

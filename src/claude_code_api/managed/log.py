@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from claude_code_api.core.identity import Address
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.errors import ConversationDeleted
 from claude_code_api.managed.session_store import ManagedSession, NewEvent, SessionStore, StoredEvent, Writing
 from claude_code_api.managed.telling import Preview, delta, start
@@ -20,10 +21,15 @@ _MOST_BEHIND = 10_000
 """Events that a follower may be behind; one that is further behind has to begin again."""
 
 
+class Moved(Exception):
+    """The session went on meanwhile: what was to be written no longer fits it."""
+
+
 class Log:
     """One session's. Lives on one event loop; the only one of its session at a time.
 
-    `gone` once it was deleted; `runs` counts the turns that began in it here.
+    `gone` once it was deleted; `runs` counts the turns that began in it here. Who makes new values of its fields of the
+    old ones, and needs time for it, holds `changing` meanwhile.
     """
 
     def __init__(self, session: ManagedSession, store: SessionStore) -> None:
@@ -31,6 +37,7 @@ class Log:
         self.store = store
         self.gone = False
         self.runs = 0
+        self.changing = asyncio.Lock()
         self._writing = asyncio.Lock()
         self._followers: set[Follower] = set()
         self._preview: tuple[Preview, str, str] | None = None
@@ -52,19 +59,20 @@ class Log:
         processed: Sequence[str] = (),
         queued: Sequence[NewEvent] = (),
         check: Callable[[ManagedSession], None] | None = None,
+        toolbox: Toolbox | None = None,
         **state: Any,
     ) -> list[StoredEvent]:
         """Write one step, and pass on what the log gained. Returns that, and what waits from now on.
 
         `state` are fields of the session and their new values, or functions that make these of the session as it is
-        just before. `check` sees that, too, and refuses the step by raising. Raises ConversationDeleted, and
-        StoreUnavailable: nothing is written then.
+        just before. `check` sees that, too, and refuses the step by raising. `toolbox` is the conversation's from now
+        on. Raises ConversationDeleted, and StoreUnavailable: nothing is written then.
         """
         async with self._writing:
             if check is not None:
                 check(self.session)
             state = {name: value(self.session) if callable(value) else value for name, value in state.items()}
-            writing = Writing(processed=processed, events=events, queued=queued, state=state)
+            writing = Writing(processed=processed, events=events, queued=queued, state=state, toolbox=toolbox)
             try:
                 written = await self.store.write(self.key, writing)
             except ConversationDeleted:
@@ -83,7 +91,7 @@ class Log:
         elif self._preview is not None:
             opened, event_id, said = self._preview
             self._preview = (opened, event_id, said + preview["delta"]["content"]["text"])
-        for follower in self._followers:
+        for follower in tuple(self._followers):  # one that is too far behind leaves
             follower.put(preview)
 
     def follow(self, previews: Sequence[str]) -> Follower:
@@ -104,7 +112,7 @@ class Log:
     def _pass_on(self, event: StoredEvent) -> None:
         if self._preview is not None and (event.id == self._preview[1] or event.type == "span.model_request_end"):
             self._preview = None
-        for follower in self._followers:
+        for follower in tuple(self._followers):  # one that is too far behind leaves
             follower.put(event)
 
 

@@ -6,7 +6,7 @@ An implicit agent stands for a conversation that was made in another dialect: it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from claude_code_api.core.profiles import AGENT, CHAT
@@ -14,6 +14,7 @@ from claude_code_api.core.toolbox import Decision, McpServer, Permissions, Place
 from claude_code_api.core.turn import Effort, Options, Tool
 from claude_code_api.managed.ids import IMPLICIT_AGENTS
 from claude_code_api.managed.session_store import Json
+from claude_code_api.managed.tools import CUSTOM, MCP_TOOLSET, TOOLSET
 
 TOOLS: Mapping[str, str] = {
     "bash": "Bash",
@@ -28,8 +29,6 @@ TOOLS: Mapping[str, str] = {
 """The tools of `agent_toolset_20260401`, and what Claude Code calls them."""
 
 NAMES: Mapping[str, str] = {theirs: ours for ours, theirs in TOOLS.items()}
-
-TOOLSET, MCP_TOOLSET, CUSTOM = "agent_toolset_20260401", "mcp_toolset", "custom"
 
 _DECISIONS: Mapping[str, Decision] = {"always_allow": "allow", "always_ask": "ask"}
 _MCP = "mcp__"
@@ -53,12 +52,17 @@ def asked_of(
     resolve: Callable[[str], str],
     files: Sequence[PlacedFile] = (),
     skills: Sequence[Skill] = (),
+    own: Toolbox | None = None,
 ) -> Asked:
-    """What an agent means for its turns. `resolve` finds the model that a name means."""
+    """What an agent means for its turns. `resolve` finds the model that a name means.
+
+    `own` is the toolbox of the conversation that an implicit agent stands for: it keeps it, and finds the files there.
+    """
     model = resolve(agent["model"]["id"])
     if is_implicit:
-        toolbox = Toolbox(files=tuple(files)) if files else None
-        return Asked(model, profile_of(agent), None, Options(), toolbox)
+        toolbox = own if not files else _with(own or Toolbox(), files)
+        options = Options() if toolbox is None else Options(permissions=toolbox.permissions)
+        return Asked(model, profile_of(agent), None, options, toolbox)
     permissions, tools = _permissions(agent["tools"]), _custom(agent["tools"])
     options = Options(tools=tools, effort=_effort(agent), permissions=permissions)
     toolbox = Toolbox(
@@ -69,6 +73,11 @@ def asked_of(
         permissions=permissions,
     )
     return Asked(model, AGENT, _system(agent, files), options, toolbox)
+
+
+def _with(toolbox: Toolbox, files: Sequence[PlacedFile]) -> Toolbox:
+    placed = {one.path for one in files}
+    return replace(toolbox, files=(*(one for one in toolbox.files if one.path not in placed), *files))
 
 
 def profile_of(agent: Json) -> str:

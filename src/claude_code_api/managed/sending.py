@@ -4,17 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from claude_code_api.errors import InvalidRequest, ResourceArchived
+from claude_code_api.errors import ConversationBusy, ConversationInUse, InvalidRequest, ResourceArchived
 from claude_code_api.managed import events as ev
-from claude_code_api.managed.session_store import ManagedSession, NewEvent
+from claude_code_api.managed.queue import next_step
+from claude_code_api.managed.session_store import ManagedSession, NewEvent, StoredEvent
 
 _MOST_OUTCOMES = 100
+_MOST_WAITING = 500
+
+
+def check_open(session: ManagedSession) -> None:
+    """Raise ResourceArchived when a session is archived."""
+    if session.archived_at is not None:
+        raise ResourceArchived(f"The session {session.session_id!r} is archived, and stays as it is.")
+
+
+def check_idle(session: ManagedSession, waiting: Sequence[StoredEvent]) -> None:
+    """Raise ConversationInUse when a session has something to do; `waiting` is what waits for it.
+
+    What can only wait, for a client or for money, is nothing to do.
+    """
+    rests = session.status == "idle" and session.run is None
+    if not rests or (session.stop_reason != ev.BUDGET_REACHED and next_step(waiting, session) is not None):
+        raise ConversationInUse(
+            "The session is at work. Send it a user.interrupt first, or wait until it is idle.", retry_after=2
+        )
+
+
+def check_room(waiting: int, events: Sequence[NewEvent]) -> None:
+    """Raise ConversationBusy when so many events wait that these are too many; what the agent waits for is taken."""
+    if any(event.type in ev.INPUT for event in events) and waiting + len(events) > _MOST_WAITING:
+        raise ConversationBusy(
+            f"{waiting} events wait for this session's agent, and at most {_MOST_WAITING} can; send the next when it "
+            "has some of them.",
+            retry_after=2,
+        )
 
 
 def check_sent(session: ManagedSession, events: Sequence[NewEvent]) -> None:
     """Raise InvalidRequest naming the field when the session does not take one of them, as it stands."""
-    if session.archived_at is not None:
-        raise ResourceArchived(f"The session {session.session_id!r} is archived: it takes no more events.")
+    check_open(session)
     open_calls: dict[str, str] = {one.event_id: one.kind for one in session.waiting if one.answer is None}
     for number, event in enumerate(events):
         if event.type == ev.CUSTOM_RESULT:

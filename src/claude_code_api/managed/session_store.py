@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from claude_code_api.core.identity import Address
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Block, Usage
 from claude_code_api.runtime.stored import StoredTurn
 
@@ -132,14 +133,15 @@ class Writing:
     """One step of a session, written as a whole: in this order.
 
     `processed` are waiting events that the agent has now: they become part of the log. `events` follow them, `queued`
-    are new ones that wait. `state` are fields of the session's row and their new values. `at` is when, if not now.
+    are new ones that wait. `state` are fields of the session's row and their new values; `toolbox` is what the
+    conversation is equipped with from now on, None when that stays.
     """
 
     processed: Sequence[str] = ()
     events: Sequence[NewEvent] = ()
     queued: Sequence[NewEvent] = ()
     state: Mapping[str, Any] = field(default_factory=dict)
-    at: float | None = None
+    toolbox: Toolbox | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +194,6 @@ class SessionStore(Protocol):
         """
         ...
 
-    async def session(self, tenant: str, session_id: str) -> ManagedSession | None:
-        """A session's own row."""
-        ...
-
     async def listed(self, tenant: str, session_id: str) -> ListedSession | None:
         """A conversation that is kept, as a session."""
         ...
@@ -220,7 +218,11 @@ class SessionStore(Protocol):
         ...
 
     async def queued(self, key: str) -> list[StoredEvent]:
-        """The events that wait for the agent, in the order in which they came."""
+        """The events that wait for the agent, in the order in which they came, without their `blocks`."""
+        ...
+
+    async def waits(self, key: str) -> int:
+        """How many events wait for the agent."""
         ...
 
     async def events(self, key: str, query: EventQuery) -> list[StoredEvent]:

@@ -6,11 +6,12 @@ Owns the workers, and which sessions are in memory. Must not know HTTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -18,15 +19,15 @@ import structlog
 from claude_code_api import errors as err
 from claude_code_api.core.identity import Address
 from claude_code_api.core.session import State
-from claude_code_api.core.toolbox import EVERYTHING, Permissions
+from claude_code_api.core.toolbox import EVERYTHING, Permissions, Toolbox
 from claude_code_api.managed import events as ev
 from claude_code_api.managed import outcomes
 from claude_code_api.managed.environments import LOCAL
 from claude_code_api.managed.equipment import Equipment
 from claude_code_api.managed.follow import follow
-from claude_code_api.managed.log import Log
+from claude_code_api.managed.log import Log, Moved
 from claude_code_api.managed.mapping import Asked, implicit_agent
-from claude_code_api.managed.sending import check_sent
+from claude_code_api.managed.sending import check_idle, check_open, check_room, check_sent
 from claude_code_api.managed.session_store import (
     EventQuery,
     Json,
@@ -48,6 +49,12 @@ from claude_code_api.runtime.views import SessionView
 log_ = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+Change: TypeAlias = Callable[[ManagedSession], Json]
+"""Makes new values of a session's fields."""
+
+Patch: TypeAlias = Callable[[Mapping[str, str]], Mapping[str, str] | None]
+"""Makes new metadata of the old; None when it stays."""
 
 _IDLE = frozenset({State.NEW, State.HIBERNATED, State.FAILED, State.IDLE, State.PARKED, State.STOPPING})
 _FIRST_PAUSE_S = 1.0
@@ -187,53 +194,47 @@ class Sessions:
             await self._send(await self.log(address), new.events)
         return await self.get(address)
 
-    async def update(
-        self, address: Address, change: Callable[[ManagedSession], Json], metadata: Mapping[str, str] | None
-    ) -> ListedSession:
-        """Change a session: `change` makes the new values of its fields of the session, and may refuse.
+    async def update(self, address: Address, change: Change, patch: Patch) -> ListedSession:
+        """Change a session: `change` makes new values of its fields, `patch` makes new metadata of the old.
 
-        Raises what `change` raises, ConversationNotFound or StoreUnavailable.
+        Both may refuse: nothing is changed then. Raises what they raise, ConversationNotFound or StoreUnavailable.
         """
-        return await self._to_the_end(self._update(address, change, metadata))
+        return await self._to_the_end(self._update(address, change, patch))
 
-    async def _update(
-        self, address: Address, change: Callable[[ManagedSession], Json], metadata: Mapping[str, str] | None
-    ) -> ListedSession:
+    async def _update(self, address: Address, change: Change, patch: Patch) -> ListedSession:
         log = await self.log(address)
-        before = log.session
-        values = change(before)
-        told: Json = {name: values[name] for name in ("agent", "title") if name in values}
-        if "budget" in values:
-            told["budget"] = ev.budget_of(values["budget"])
-        if metadata is not None:
-            await self._manager.revisions.set_metadata(address, metadata)
-            told |= {"metadata": dict(metadata)} if metadata else {}
-        if values or metadata is not None:
+        async with log.changing:
+            values, metadata = change(log.session), patch((await self.get(address)).metadata)
+            if not values and metadata is None:
+                return await self.get(address)
+            told: Json = {name: values[name] for name in ("agent", "title") if name in values}
+            if "budget" in values:
+                told["budget"] = ev.budget_of(values["budget"])
+            if metadata:
+                told["metadata"] = dict(metadata)
 
-            def unchanged(session: ManagedSession) -> None:
+            def still_taken(session: ManagedSession) -> None:
                 change(session)
 
-            updated = ev.event("session.updated", told)
-            await log.write([updated], check=unchanged, updated_at=time.time(), **values)
-            self._wake(log)
+            await self._write(log, values, ev.event("session.updated", told), check=still_taken)
+            if metadata is not None:
+                await self._manager.revisions.set_metadata(address, metadata)
+        self._wake(log)
         return await self.get(address)
 
     async def archive(self, address: Address) -> ListedSession:
         """Take nothing any more. Raises ConversationInUse while it works, ConversationNotFound or StoreUnavailable."""
-
-        def check(session: ManagedSession) -> None:
-            if session.archived_at is None and (session.run is not None or session.status != "idle"):
-                raise err.ConversationInUse(
-                    "The session is at work. Send it a user.interrupt first, or wait until it is idle.", retry_after=2
-                )
-
-        log = await self.log(address)
-        if log.session.archived_at is None:
-            now = time.time()
-            events = ev.status_events("terminated", log.session.agent, thread_id_of(log.key))
-            state: Json = {"status": "terminated", "archived_at": now, "updated_at": now, "works": False}
-            await self._to_the_end(log.write(events, check=check, **state))
+        await self._to_the_end(self._archive(await self.log(address)))
         return await self.get(address)
+
+    async def _archive(self, log: Log) -> None:
+        while (before := log.session).archived_at is None:
+            now = time.time()
+            events = ev.status_events("terminated", before.agent, thread_id_of(log.key))
+            state: Json = {"status": "terminated", "archived_at": now, "updated_at": now, "works": False}
+            check = partial(_check_idle, before, await self._store.queued(log.key))
+            with contextlib.suppress(Moved):
+                await log.write(events, check=check, **state)
 
     async def delete(self, address: Address) -> None:
         """Forget a session, which is its conversation. Raises ConversationNotFound or StoreUnavailable."""
@@ -244,16 +245,31 @@ class Sessions:
     ) -> ManagedSession:
         """Change what is mounted from the next turn on. Raises what `change` raises, and the rest."""
         log = await self.log(address)
-        await self._to_the_end(log.write(check=check_open, resources=change, updated_at=time.time()))
+        await self._to_the_end(self._change_resources(log, change))
         return log.session
+
+    async def _change_resources(self, log: Log, change: Callable[[ManagedSession], tuple[Json, ...]]) -> None:
+        async with log.changing:
+            check_open(log.session)
+            await self._write(log, {"resources": change(log.session)}, check=check_open)
+
+    async def _write(self, log: Log, values: Json, *events: NewEvent, check: Callable[[ManagedSession], None]) -> None:
+        """Write new values of a session's fields; from then on its conversation is equipped with them everywhere."""
+        toolbox = None
+        if values.keys() & {"agent", "resources"}:
+            toolbox = (await self._equipment.of(replace(log.session, **values), await self._own(log))).toolbox
+        async with self._manager.change(log.address):
+            await log.write(events, check=check, toolbox=toolbox, updated_at=time.time(), **values)
+            if toolbox is not None and (actor := self._manager.live(log.address)) is not None:
+                actor.record.toolbox = toolbox
 
     # Events
 
     async def send(self, address: Address, events: Sequence[NewEvent]) -> list[StoredEvent]:
         """Give a session something to do; returns when that is stored.
 
-        Raises InvalidRequest naming the event when one is not taken: none is then. ConversationNotFound, ShuttingDown
-        or StoreUnavailable.
+        Raises InvalidRequest naming the event when one is not taken, ConversationBusy when too many wait: none is then.
+        ConversationNotFound, ShuttingDown or StoreUnavailable.
         """
         self._manager.check_open()
         return await self._to_the_end(self._send(await self.log(address), events))
@@ -265,7 +281,9 @@ class Sessions:
         begun = [outcomes.begun(one.body, one.id) for one in events if one.type == ev.OUTCOME]
         if begun:
             state["outcomes"] = lambda session: (*session.outcomes, *begun)
-        sent = await log.write(queued=events, check=partial(check_sent, events=events), **state)
+        async with log.changing:
+            check_room(await self._store.waits(log.key), events)
+            sent = await log.write(queued=events, check=partial(check_sent, events=events), **state)
         self._wake(log)
         return sent
 
@@ -317,11 +335,22 @@ class Sessions:
                 del self._workers[log.key]
 
     async def _equip(self, log: Log) -> Asked:
-        asked = await self._equipment.of(log.session)
+        asked = await self._equipment.of(log.session, await self._own(log))
         actor = self._manager.live(log.address)
         if log.session.is_implicit and actor is not None and actor.launched_model is not None:
             return replace(asked, model=actor.launched_model)  # nobody asked for another: its process can go on
         return asked
+
+    async def _own(self, log: Log) -> Toolbox | None:
+        """What a conversation of another dialect is equipped with, beside what its session mounts."""
+        if not log.session.is_implicit:
+            return None
+        actor = self._manager.live(log.address)
+        found = await self._manager.store.summary(*log.address) if actor is None else actor.record
+        if found is None or found.toolbox is None:
+            return None
+        mounted = {one["mount_path"] for one in log.session.resources}
+        return replace(found.toolbox, files=tuple(one for one in found.toolbox.files if one.path not in mounted))
 
     async def _look(self, log: Log) -> Conversation:
         view: SessionView = await self._manager.get(log.address)
@@ -332,10 +361,10 @@ class Sessions:
         return await asyncio.shield(task)
 
 
-def check_open(session: ManagedSession) -> None:
-    """Raise InvalidRequest when a session is archived."""
-    if session.archived_at is not None:
-        raise err.ResourceArchived(f"The session {session.session_id!r} is archived, and stays as it is.")
+def _check_idle(before: ManagedSession, waiting: Sequence[StoredEvent], session: ManagedSession) -> None:
+    check_idle(session, waiting)
+    if session is not before:  # so what waits may be something else
+        raise Moved
 
 
 def _about_to_run(session: ManagedSession) -> str:

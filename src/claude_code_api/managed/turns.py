@@ -20,6 +20,7 @@ from claude_code_api.core.toolbox import Decision, Permissions, stricter
 from claude_code_api.core.turn import TurnCompleted, TurnFailed, TurnInput
 from claude_code_api.managed import events as ev
 from claude_code_api.managed.log import Log
+from claude_code_api.managed.sending import check_open
 from claude_code_api.managed.session_store import Json, ManagedSession, NewEvent, Run, StoredEvent, Waiting
 from claude_code_api.managed.telling import Teller, Told, open_calls, told_of
 from claude_code_api.runtime.host import RequestMark
@@ -128,10 +129,13 @@ class SessionTurn:
         self._wake.set()
 
     async def write(self, *events: NewEvent, **how: Any) -> list[StoredEvent]:
-        """Write one step; what the disk refuses is tried until it takes it, or the server ends."""
+        """Write one step; what the disk refuses is tried until it takes it, or the server ends.
+
+        Raises ResourceArchived when the session is: nothing is done for it any more.
+        """
         while True:
             try:
-                return await self._log.write(events, **how)
+                return await self._log.write(events, check=check_open, **how)
             except err.StoreUnavailable as error:
                 if self._closing.is_set():
                     raise

@@ -90,6 +90,8 @@ class Worker:
             pass  # the next start goes on
         except (err.ConversationDeleted, err.ConversationNotFound):
             self._log.gone = True
+        except err.ResourceArchived:
+            pass  # meanwhile: what still waits is not done any more
         except Exception:
             log_.exception("session_failed", session=self._log.session.session_id)
             await self._collapse()
@@ -125,10 +127,13 @@ class Worker:
         """Do one thing; False when there is nothing to do, or it has to wait."""
         outcome = outcomes.active(self._log.session.outcomes)
         if outcome is not None and not self._log.session.waiting:
-            if await self._has_reached_its_budget():
-                return False
-            await self._go_on_with(outcome)
-            return True
+            if not await self._has_reached_its_budget():
+                await self._go_on_with(outcome)
+                return True
+            interrupts = [event.id for event in waiting if event.type == ev.INTERRUPT]
+            if interrupts:
+                await self._interrupt_idle(interrupts)
+            return bool(interrupts)
         step = queue.next_step(waiting, self._log.session)
         return step is not None and await self._take(step)
 
@@ -186,7 +191,8 @@ class Worker:
         events = [] if self._is_told_to_run else ev.status_events("running", session.agent, self._thread_id)
         self._is_told_to_run = True
         since = time.time() if session.running_since is None else session.running_since
-        return events, {"status": "running", "stop_reason": None, "running_since": since, "updated_at": time.time()}
+        stands = {"status": "running", "stop_reason": None, "running_since": since, "updated_at": time.time()}
+        return events, {**stands, "works": True}
 
     async def _take_up(self) -> None:
         """Go on with what another server began."""

@@ -23,12 +23,14 @@ class Needs:
     what is `unsaid`, messages that nobody has answered, which go along with the turn's own. `is_bound`: the record's
     binding leads to that context. `replaces`: it is not what the record holds, or holds other instructions.
     `developer` are all instructions of the dialogue, `added` those that come with the turn; the profile has them behind
-    `system`. `toolbox` is the conversation's, also while it does not work as an agent.
+    `system`. `toolbox` is the conversation's, also while it does not work as an agent; `held` is the one that it held
+    before.
     """
 
     profile: Profile
     system: str
     toolbox: Toolbox | None
+    held: Toolbox | None
     developer: tuple[str, ...]
     added: tuple[str, ...]
     history: list[Message]
@@ -79,6 +81,7 @@ def needs(record: Record, asked: TurnInput) -> Needs:
         ),
         system=system,
         toolbox=toolbox,
+        held=record.toolbox,
         developer=developer,
         added=developer[known:],
         history=history,

@@ -165,7 +165,7 @@ class Record:
             lineage=lineage(history) if self._may_be_found(turn) and profile.name == CHAT else None,
             entries=agent.entries,
             has_response=turn.response is not None,
-            toolbox=needed.toolbox,
+            toolbox=turn.input.toolbox if self.toolbox is needed.held else None,
         )
 
     def _may_be_found(self, turn: Turn) -> bool:
@@ -182,7 +182,8 @@ class Record:
         """The turn is stored: the conversation goes on from here."""
         self.history, self.system, self.developer = history, done.system, needed.developer
         self.binding, self.head = done.binding, turn.id
-        self.model, self.profile, self.toolbox = done.model, done.profile, done.toolbox
+        self.model, self.profile = done.model, done.profile
+        self.toolbox = self.toolbox if done.toolbox is None else done.toolbox
         self.lineage, self.is_found = done.lineage, done.lineage is not None
         self.turns += 1
         self.usage += done.usage

@@ -198,7 +198,8 @@ class CompletedTurn:
     `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed; `is_fork`
     that it replaced the history before it.
     `lineage` identifies the history that the conversation holds now, None when nobody may find it that way; `entries`
-    is what its transcript gained. `has_response`: its answer is to be found by its id.
+    is what its transcript gained. `has_response`: its answer is to be found by its id. `toolbox` is the conversation's
+    from now on, None when the turn brought none.
     """
 
     key: str

@@ -12,10 +12,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, tuple_, update
 
 from claude_code_api.core.identity import Address
+from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved
 from claude_code_api.runtime.stored import StoredConversation
-from claude_code_api.store.rows import conversation_of, totals_of
+from claude_code_api.store.rows import conversation_of, toolbox_to_json, totals_of
 from claude_code_api.store.schema import conversation
 
 _NEW = insert(conversation)
@@ -81,6 +82,12 @@ def set_metadata(connection: Connection, key: str, metadata: Mapping[str, str]) 
     """Replace what a client says of a conversation."""
     mine = conversation.c.key == key
     return connection.execute(update(conversation).where(mine).values(metadata=dict(metadata))).rowcount > 0
+
+
+def equip(connection: Connection, key: str, toolbox: Toolbox) -> None:
+    """Replace what a conversation's agent is equipped with."""
+    mine = conversation.c.key == key
+    connection.execute(update(conversation).where(mine).values(toolbox=toolbox_to_json(toolbox)))
 
 
 def forget(connection: Connection, key: str) -> None:

@@ -97,9 +97,9 @@ class ManagedStore:
         """Forget a file; False when there is none."""
         return await self._database.write(lambda connection: managed_places.delete_file(connection, tenant, file_id))
 
-    async def files(self, tenant: str, page: Page, *, scope: str | None, now: float) -> list[StoredFile]:
-        """Files that have not expired, the last one first; with a `scope` only its."""
-        return await self._database.read(lambda connection: managed_places.files(connection, tenant, page, scope, now))
+    async def files(self, tenant: str, page: Page, *, now: float) -> list[StoredFile]:
+        """Files that have not expired, the last one first."""
+        return await self._database.read(lambda connection: managed_places.files(connection, tenant, page, now))
 
     async def named_files(self, tenant: str, file_ids: Sequence[str], now: float) -> list[StoredFile]:
         """Those of these files that there are and that have not expired, in the order of the ids."""

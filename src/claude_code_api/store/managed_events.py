@@ -6,11 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, null, select
 
 from claude_code_api.managed.session_store import EventQuery, NewEvent, StoredEvent, Writing
 from claude_code_api.runtime.stored import StoredTurn
-from claude_code_api.store import managed_sessions
+from claude_code_api.store import conversations, managed_sessions
 from claude_code_api.store.rows import COMPLETED, turn_of
 from claude_code_api.store.schema import managed_event, turn
 
@@ -23,8 +23,10 @@ _AT_ONCE = 500
 
 def write(connection: Connection, key: str, writing: Writing) -> list[StoredEvent]:
     """Write one step of a session; returns the events that its log gained, and those that wait from now on."""
-    now = round(time.time() if writing.at is None else writing.at, 6)  # as it is shown, and can be asked for
+    now = round(time.time(), 6)  # as it is shown, and can be asked for
     managed_sessions.change(connection, key, writing.state)
+    if writing.toolbox is not None:
+        conversations.equip(connection, key, writing.toolbox)
     gained = _processed(connection, key, writing.processed, now) + _added(connection, key, writing.events, now)
     waiting = _next(connection, key, queued=True)
     queued = [_stored(waiting + number, event, now, None) for number, event in enumerate(writing.queued)]
@@ -33,9 +35,14 @@ def write(connection: Connection, key: str, writing: Writing) -> list[StoredEven
 
 
 def queued(connection: Connection, key: str) -> list[StoredEvent]:
-    """The events that wait for the agent, in the order in which they came."""
-    mine = (managed_event.c.session_key == key, managed_event.c.seq >= FIRST_QUEUED)
-    return [_event_of(row) for row in connection.execute(select(managed_event).where(*mine).order_by("seq"))]
+    """The events that wait for the agent, in the order in which they came, without what the model gets of them."""
+    slim = [null().label(column.name) if column.name == "blocks" else column for column in managed_event.c]
+    return [_event_of(row) for row in connection.execute(select(*slim).where(*_queued(key)).order_by("seq"))]
+
+
+def waits(connection: Connection, key: str) -> int:
+    """How many events wait for the agent."""
+    return connection.scalar(select(func.count()).select_from(managed_event).where(*_queued(key))) or 0
 
 
 def page(connection: Connection, key: str, query: EventQuery) -> list[StoredEvent]:
@@ -95,6 +102,10 @@ def completed_turn(connection: Connection, key: str, turn_id: str) -> StoredTurn
     mine = (turn.c.id == turn_id, turn.c.conversation_key == key, turn.c.status == COMPLETED)
     row = connection.execute(select(turn).where(*mine)).one_or_none()
     return None if row is None else turn_of(row)
+
+
+def _queued(key: str) -> tuple[ColumnElement[bool], ...]:
+    return managed_event.c.session_key == key, managed_event.c.seq >= FIRST_QUEUED
 
 
 def _processed(connection: Connection, key: str, ids: Sequence[str], now: float) -> list[StoredEvent]:

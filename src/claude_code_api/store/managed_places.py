@@ -27,10 +27,11 @@ def change_environment(
     connection: Connection, tenant: str, environment_id: str, change: Callable[[Environment], Environment]
 ) -> Environment | None:
     """Change an environment; None when there is none."""
-    before = environment(connection, tenant, environment_id)
-    if before is None:
+    mine = (_E.tenant == tenant, _E.id == environment_id)
+    row = connection.execute(select(managed_environment).where(*mine).with_for_update()).one_or_none()
+    if row is None:
         return None
-    after = change(before)
+    after = change(_environment_of(row))
     connection.execute(update(managed_environment).where(_E.id == environment_id).values(**asdict(after)))
     return after
 
@@ -72,11 +73,9 @@ def delete_file(connection: Connection, tenant: str, file_id: str) -> bool:
     return connection.execute(delete(managed_file).where(_F.tenant == tenant, _F.id == file_id)).rowcount > 0
 
 
-def files(connection: Connection, tenant: str, page: Page, scope: str | None, now: float) -> list[StoredFile]:
-    """Files that have not expired, the last one first; with a `scope` only its."""
+def files(connection: Connection, tenant: str, page: Page, now: float) -> list[StoredFile]:
+    """Files that have not expired, the last one first."""
     wanted = select(managed_file).where(_F.tenant == tenant, or_(_F.expires_at.is_(None), _F.expires_at > now))
-    if scope is not None:
-        wanted = wanted.where(_F.scope == scope)
     return [_file_of(row) for row in connection.execute(paged(wanted, managed_file, page))]
 
 
@@ -123,5 +122,4 @@ def _file_of(row: Row[Any]) -> StoredFile:
         size_bytes=row.size_bytes,
         created_at=row.created_at,
         expires_at=row.expires_at,
-        scope=row.scope,
     )

@@ -28,10 +28,6 @@ class SqlSessionStore:
         """Make a session of a conversation; the one that is there already if there is one."""
         return await self._database.write(lambda connection: managed_sessions.adopt(connection, session))
 
-    async def session(self, tenant: str, session_id: str) -> ManagedSession | None:
-        """A session's own row."""
-        return await self._database.read(lambda connection: managed_sessions.load(connection, tenant, session_id))
-
     async def listed(self, tenant: str, session_id: str) -> ListedSession | None:
         """A conversation that is kept, as a session."""
         return await self._database.read(lambda connection: managed_sessions.listed(connection, tenant, session_id))
@@ -56,6 +52,10 @@ class SqlSessionStore:
     async def queued(self, key: str) -> list[StoredEvent]:
         """The events that wait for the agent."""
         return await self._database.read(lambda connection: managed_events.queued(connection, key))
+
+    async def waits(self, key: str) -> int:
+        """How many events wait for the agent."""
+        return await self._database.read(lambda connection: managed_events.waits(connection, key))
 
     async def events(self, key: str, query: EventQuery) -> list[StoredEvent]:
         """A page of a log."""

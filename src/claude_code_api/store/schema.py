@@ -169,10 +169,9 @@ managed_file = Table(
     Column("tenant", String(64), nullable=False),
     Column("filename", Text, nullable=False),
     Column("mime_type", String(255), nullable=False),
-    Column("size_bytes", Integer, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("expires_at", Float),
-    Column("scope", String(256)),  # the session that it came from
     Index("ix_managed_file_page", "tenant", "created_at", "id"),
     Index(None, "expires_at"),
 )
@@ -236,7 +235,7 @@ managed_session = Table(
     Column("is_implicit", Boolean, nullable=False),
     Column("environment_id", String(64), nullable=False),
     Column("title", Text),
-    Column("budget", Integer),
+    Column("budget", BigInteger),
     Column("is_budgeted", Boolean, nullable=False),
     Column("resources", JSON, nullable=False),
     Column("status", String(16), nullable=False),

@@ -41,6 +41,7 @@ _COMPLETE_CONVERSATION = (
         {
             "turns": conversation.c.turns + 1,
             "kept": True,
+            "toolbox": func.coalesce(bindparam("equipped", type_=conversation.c.toolbox.type), conversation.c.toolbox),
             **{name: conversation.c[name] + bindparam(f"more_{name}") for name in TOTALS},
         }
     )
@@ -118,7 +119,7 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
             "system": completed.system,
             "model": completed.model,
             "profile": completed.profile,
-            "toolbox": toolbox_to_json(completed.toolbox),
+            "equipped": toolbox_to_json(completed.toolbox),
             "last_used_at": now,
             "lineage": completed.lineage,
             **{f"more_{name}": value for name, value in totals.items()},

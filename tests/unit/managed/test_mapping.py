@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from claude_code_api.core.toolbox import PlacedFile
+from claude_code_api.core.toolbox import Permissions, PlacedFile, Toolbox
 from claude_code_api.managed.mapping import asked_of, called, implicit_agent, mount_path, profile_of
 from claude_code_api.managed.tools import resolved_servers, resolved_tools
 
 TOOLSET = "agent_toolset_20260401"
+ASK = Permissions((("Bash", "ask"),))
 
 
 def agent(*tools: Any, **more: Any) -> dict[str, Any]:
@@ -79,6 +81,14 @@ def test_an_agent_that_stands_for_a_conversation_asks_for_nothing_but_its_model(
     assert (found.model, found.profile, found.system, found.toolbox) == ("claude-sonnet-5", profile, None, None)
     assert found.options.permissions.lets_all
     assert profile_of(stands) == profile
+
+
+def test_an_agent_that_stands_for_a_conversation_keeps_its_toolbox_and_gets_files() -> None:
+    own = Toolbox(tools=("Bash",), files=(PlacedFile("a", "/old"), PlacedFile("b", "/b")), permissions=ASK)
+    stands = implicit_agent("agent", "claude-sonnet-5", "")
+    found = asked_of(stands, is_implicit=True, resolve=str, files=[PlacedFile("a", "/new")], own=own)
+    assert found.toolbox == replace(own, files=(PlacedFile("b", "/b"), PlacedFile("a", "/new")))
+    assert asked_of(stands, is_implicit=True, resolve=str, own=own).toolbox == own
 
 
 def test_what_claude_code_calls_its_tools_is_not_what_clients_do() -> None:

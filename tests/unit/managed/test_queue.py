@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from claude_code_api.errors import ConversationInUse
 from claude_code_api.managed.queue import input_of, next_step
+from claude_code_api.managed.sending import check_idle
 from claude_code_api.managed.session_store import ManagedSession, StoredEvent, Waiting
 
 AGENT: dict[str, Any] = {"id": "agent_1", "version": 1, "name": "A"}
@@ -31,6 +36,19 @@ ONE, TWO = Waiting("sevt_a", "toolu_a", "result"), Waiting("sevt_b", "toolu_b", 
 
 def ids(events: Any) -> list[str]:
     return [one.id for one in events]
+
+
+def test_what_waits_and_can_be_done_is_work() -> None:
+    call = result(1, "sevt_a")
+    for waiting, stands in (
+        ([message(1)], session()),
+        ([call], session(ONE)),
+        ([], replace(session(), status="running")),
+    ):
+        with pytest.raises(ConversationInUse):
+            check_idle(stands, waiting)
+    check_idle(session(ONE), [message(1)])
+    check_idle(replace(session(), stop_reason={"type": "budget_reached"}), [message(1)])
 
 
 def test_messages_come_one_by_one_with_their_instructions() -> None:

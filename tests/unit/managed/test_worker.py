@@ -16,6 +16,7 @@ from claude_code_api.core.turn import (
     AgentCall,
     AnswerStarted,
     ApprovalWanted,
+    Message,
     StartKind,
     TurnCompleted,
     TurnEvent,
@@ -23,8 +24,9 @@ from claude_code_api.core.turn import (
     Usage,
 )
 from claude_code_api.managed import events as ev
-from claude_code_api.managed import grading, outcomes
+from claude_code_api.managed import follow, grading, log, outcomes
 from claude_code_api.managed.session_store import NewEvent, StoredEvent
+from claude_code_api.runtime.stored import StoredTurn
 from tests.unit.managed.world import World, answers, calls, fails, kinds, message, reasons
 
 STARTED = TurnStarted(StartKind.LIVE)
@@ -207,6 +209,36 @@ async def test_instructions_go_along_as_part_of_the_dialogue(world: World) -> No
     assert world.runtime.asked[0][1].developer == ("In verse.",)
 
 
+async def test_nothing_is_done_for_a_session_that_was_archived_meanwhile(world: World) -> None:
+    world.runtime.script = [calls("get", "toolu_1"), answers("never")]
+    await world.send(message("1"))
+    await world.rests()
+    (waiting,) = world.log.session.waiting
+    terminated = ev.event("session.status_terminated")
+    await world.log.write([terminated], queued=[result(waiting.event_id)], archived_at=1.0, status="terminated")
+    world.resumed()
+    assert kinds(await world.rests())[-2:] == ["session.status_terminated", "user.custom_tool_result"]
+    assert len(world.runtime.asked) == 1
+    assert world.log.session.status == "terminated"
+
+
+async def test_a_call_that_another_dialect_left_open_waits_behind_any_number_of_turns(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = StoredTurn("one", 1.0, 1.0, "sonnet", "end_turn", Message("user", ()), (), Usage(), 0.0)
+    block = {"type": "tool_use", "id": "toolu_1", "name": "get", "input": {}}
+    asks = replace(done, turn_id="two", stop_reason="tool_use", output=(Message("assistant", (block,)),))
+    monkeypatch.setattr(follow, "_AT_ONCE", 2)
+
+    async def turns_behind(key: str, number: int, *, limit: int) -> list[Any]:
+        return [(1, done, False), (2, asks, False)][number : number + limit]
+
+    monkeypatch.setattr(world.log.store, "turns_behind", turns_behind)
+    await follow.follow(world.log, "sthr_1")
+    assert [one.call_id for one in world.log.session.waiting] == ["toolu_1"]
+    assert world.log.session.followed == 2
+
+
 # Restarts
 
 
@@ -359,7 +391,8 @@ async def test_a_grading_that_fails_for_now_is_tried_again(world: World) -> None
     assert retries == ["retrying"] * 5
 
 
-async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -> None:
+async def out_of_money(world: World) -> None:
+    """The budget is reached while the agent works for an outcome."""
     await world.log.write(budget=100, is_budgeted=True)
     world.runtime.script = [[STARTED]]
     event = defined()
@@ -368,10 +401,17 @@ async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -
     world.cost_usd = 1.0
     world.runtime.streams[0].put(TurnCompleted("budget_reached", "sonnet", Usage(1, 1), None, ()))
     assert reasons(await world.rests()) == ["budget_reached"]
+
+
+async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -> None:
+    await out_of_money(world)
+    assert await world.log.store.working() == []
     world.runtime.script = [[STARTED]]
-    await world.send(budget=300)
+    await world.log.write(budget=300)
+    world.resumed()
     await world.until(lambda: len(world.runtime.streams) == 2)
     assert world.log.session.status == "running"
+    assert [one.conversation_id for one in await world.log.store.working()] == ["sesn_1"], "a killed server goes on"
     for one in verdict("satisfied"):
         world.runtime.streams[1].put(one)
     events = await world.rests()
@@ -381,6 +421,15 @@ async def test_a_grading_that_a_raised_budget_lets_go_on_is_work(world: World) -
         "span.outcome_evaluation_end",
         "session.status_idle",
     ]
+
+
+async def test_an_outcome_that_ran_out_of_money_can_be_interrupted(world: World) -> None:
+    await out_of_money(world)
+    await world.send(ev.event(ev.INTERRUPT))
+    events = await world.rests()
+    assert [event.processed_at is None for event in events if event.type == ev.INTERRUPT] == [False]
+    assert world.log.session.outcomes[0]["result"] == "interrupted"
+    assert reasons(events) == ["budget_reached", "end_turn"]
 
 
 async def test_an_interrupt_ends_a_grading_and_the_outcome(world: World) -> None:
@@ -432,6 +481,16 @@ async def test_an_interrupt_while_an_outcome_waits_for_a_client_ends_it(world: W
     events = await world.rests()
     assert "span.outcome_evaluation_start" not in kinds(events)
     assert world.log.session.outcomes[0]["result"] == "interrupted"
+
+
+async def test_who_is_too_far_behind_ends_and_disturbs_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log, "_MOST_BEHIND", 1)
+    behind = [world.log.follow([]) for _ in range(3)]
+    world.runtime.script = [answers("one")]
+    await world.send(message("1"))
+    assert said(await world.rests()) == ["one"]
+    assert reasons(await world.told()) == ["end_turn"]
+    assert [len(await follower.more()) for follower in behind] == [1, 1, 1]
 
 
 async def test_nobody_is_told_what_is_not_stored(world: World) -> None:

@@ -158,6 +158,10 @@ class World:
     async def send(self, *events: NewEvent, **state: Any) -> None:
         """What a client sends; somebody works on it then."""
         await self.log.write(queued=events, works=True, **state)
+        self.resumed()
+
+    def resumed(self) -> None:
+        """There may be something to do: somebody works on it."""
         if self.running is None or self.worker.over:
             self.worker = self._worker()
             self.running = self.tasks.spawn(self.worker.run(), "worker")
@@ -168,9 +172,10 @@ class World:
         if self.running is not None:
             self.running.cancel()
             await asyncio.wait({self.running})
-        session = await self.log.store.session("default", "sesn_1")
-        assert session is not None
-        self.log = Log(session, self.log.store)
+        found = await self.log.store.listed("default", "sesn_1")
+        assert found is not None
+        assert found.session is not None
+        self.log = Log(found.session, self.log.store)
         self.worker = self._worker()
         self.running = self.tasks.spawn(self.worker.run(), "worker")
 

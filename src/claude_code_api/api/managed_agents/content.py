@@ -104,14 +104,17 @@ class Reader:
         return Media(self._context.images.awaited.max_bytes)
 
     async def _bytes(self, file_id: str, where: str) -> bytes:
-        file = await files.found(self._context.managed.store, self._tenant, file_id, now())
+        file = await files.found(self._context.managed.store, self._tenant, file_id, now(), where)
         most = self._media.max_bytes
         if file.size_bytes > most:
             raise InvalidFile(
                 f"{where} has {file.size_bytes} bytes; at most {most} are taken ([media] max_bytes).", param=where
             )
         path = self._context.managed.shelf.path_of(self._tenant, file_id)
-        return await asyncio.to_thread(path.read_bytes)
+        try:
+            return await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError as error:  # it was deleted just now
+            raise files.absent(file_id, where) from error
 
 
 def _checked(source: SourceParams, where: str) -> SourceParams:

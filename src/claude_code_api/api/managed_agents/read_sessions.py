@@ -10,14 +10,16 @@ from claude_code_api.api.checks import sound
 from claude_code_api.api.managed_agents.read import tools_of
 from claude_code_api.api.managed_agents.shapes import Json
 from claude_code_api.api.managed_agents.wire_sessions import BudgetParams, ResourceParams, SessionUpdate
-from claude_code_api.errors import InvalidRequest, NotSupported, ResourceArchived
+from claude_code_api.errors import InvalidRequest, NotSupported
+from claude_code_api.managed import metadata as meta
 from claude_code_api.managed.agents import overridden
 from claude_code_api.managed.files import StoredFile
 from claude_code_api.managed.mapping import mount_path
+from claude_code_api.managed.sending import check_open
 from claude_code_api.managed.session_store import ManagedSession
 from claude_code_api.managed.tools import resolved_servers
 
-_LONGEST_PATH = 1024
+_LONGEST_PATH, _LONGEST_PART = 1024, 255
 
 
 def budget_of(given: BudgetParams | None) -> int | None:
@@ -36,34 +38,38 @@ def check_vaults(vault_ids: Sequence[str] | None) -> None:
 
 
 def check_kind(resource: ResourceParams, where: str) -> str:
-    """The file that a resource names. Raises NotSupported or InvalidRequest naming the field."""
+    """The file that a resource names. `where` is what stands in front of its fields' names.
+
+    Raises NotSupported or InvalidRequest naming the field.
+    """
     if resource.type == "github_repository":
         raise NotSupported(
-            f"{where}.type: 'github_repository' is not supported here: let the agent clone it with its bash tool, or "
+            f"{where}type: 'github_repository' is not supported here: let the agent clone it with its bash tool, or "
             "upload what it needs to /v1/files.",
-            param=f"{where}.type",
+            param=f"{where}type",
         )
     if resource.type == "memory_store":
         raise NotSupported(
-            f"{where}.type: 'memory_store' is not supported here: upload what the agent should know to /v1/files, or "
+            f"{where}type: 'memory_store' is not supported here: upload what the agent should know to /v1/files, or "
             "let a custom tool remember.",
-            param=f"{where}.type",
+            param=f"{where}type",
         )
     if resource.file_id is None:
-        raise InvalidRequest(f"{where}.file_id is missing.", param=f"{where}.file_id")
+        raise InvalidRequest(f"{where}file_id is missing.", param=f"{where}file_id")
     return resource.file_id
 
 
 def resource_of(resource: ResourceParams, file: StoredFile, taken: set[str], where: str, now: float) -> Json:
     """A file as it is mounted. `taken` are the paths of others. Raises InvalidRequest naming the field."""
-    at = f"{where}.mount_path"
+    at = f"{where}mount_path"
     path = mount_path(resource.mount_path, file.filename)
     parts = PurePosixPath(sound(path, at)).parts
     is_below = parts and not path.startswith("/") and ".." not in parts and path.isprintable()
-    if not is_below or len(path) > _LONGEST_PATH or path.endswith("/"):
+    is_short = len(path) <= _LONGEST_PATH and all(len(part.encode()) <= _LONGEST_PART for part in parts)
+    if not is_below or not is_short or path.endswith("/"):
         raise InvalidRequest(
             f"{at} must name a file below the agent's workspace: a relative path without '..', or one below "
-            "/workspace or /mnt/session.",
+            f"/workspace or /mnt/session, of at most {_LONGEST_PATH} characters, and {_LONGEST_PART} bytes a name.",
             param=at,
         )
     path = str(PurePosixPath(path))
@@ -81,8 +87,7 @@ def _collide(path: str, other: str) -> bool:
 
 def changes_of(session: ManagedSession, asked: SessionUpdate, cost_usd: float) -> Json:
     """The fields of a session that an update changes, and their new values. Raises InvalidRequest naming the field."""
-    if session.archived_at is not None:
-        raise ResourceArchived(f"The session {session.session_id!r} is archived, and stays as it is.")
+    check_open(session)
     sent = asked.model_fields_set
     values: Json = {}
     if "title" in sent and asked.title != session.title:
@@ -96,12 +101,12 @@ def changes_of(session: ManagedSession, asked: SessionUpdate, cost_usd: float) -
     return values
 
 
-def patched(metadata: Mapping[str, str], asked: SessionUpdate) -> Mapping[str, str | None] | None:
-    """The patch of metadata, None when it changes nothing."""
+def patched(metadata: Mapping[str, str], asked: SessionUpdate) -> Mapping[str, str] | None:
+    """The new metadata, None when it stays. Raises InvalidMetadata."""
     patch = asked.metadata
     if not patch or all(metadata.get(name) == value for name, value in patch.items()):
         return None
-    return patch
+    return meta.patched(metadata, patch)
 
 
 def _budget(session: ManagedSession, asked: SessionUpdate, cost_usd: float) -> int | None:

@@ -20,14 +20,19 @@ from claude_code_api.api.managed_agents.shapes import Json
 from claude_code_api.api.managed_agents.shapes_sessions import Hide, event_shown
 from claude_code_api.api.managed_agents.wire_sessions import SendEvents
 from claude_code_api.api.sessions import address_of
-from claude_code_api.api.sse import EventStream
+from claude_code_api.api.sse import EscapedJSON, EventStream
 from claude_code_api.core.identity import Address
 from claude_code_api.managed.paging import cursor, place, shown
 from claude_code_api.managed.session_store import EventQuery, StoredEvent
 from claude_code_api.managed.standing import thread_id_of
 from claude_code_api.managed.watching import Watching
 
-router = APIRouter(prefix="/v1/sessions/{session_id}/events", tags=["Managed Agents"], route_class=ManagedRoute)
+router = APIRouter(
+    prefix="/v1/sessions/{session_id}/events",
+    tags=["Managed Agents"],
+    route_class=ManagedRoute,
+    default_response_class=EscapedJSON,
+)
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most on a page.")]
 _PING = b'event: ping\ndata: {"type":"ping"}\n\n'

@@ -78,7 +78,9 @@ async def list_files(
     page: Annotated[str | None, Query(description="The `next_page` of the page before.")] = None,
     scope_id: Annotated[str | None, Query(description="Only those of this session.")] = None,
 ) -> dict[str, Any]:
-    """Your files, the last one first."""
+    """Your files, the last one first. None of them is of a session: all were uploaded."""
+    if scope_id is not None:
+        return {"data": [], "next_page": None}
     store = context.managed.store
     named = list(dict.fromkeys((ids or []) + (bracketed or [])))
     if named:
@@ -87,9 +89,9 @@ async def list_files(
         if len(named) > _MOST_IDS:
             raise InvalidRequest(f"ids: at most {_MOST_IDS} are taken, not {len(named)}.", param="ids")
         found = await store.named_files(caller.tenant, named, now())
-        return {"data": [file_shown(one) for one in found if scope_id in (None, one.scope)], "next_page": None}
+        return {"data": [file_shown(one) for one in found], "next_page": None}
     most = limit or 20
-    found = await store.files(caller.tenant, page_of(page, most), scope=scope_id, now=now())
+    found = await store.files(caller.tenant, page_of(page, most), now=now())
     return shown(found, most, file_shown, lambda file: cursor(file.created_at, file.id))
 
 

@@ -16,8 +16,10 @@ from claude_code_api.api.managed_agents.shapes_sessions import resource_shown
 from claude_code_api.api.managed_agents.wire_sessions import ResourceParams, ResourceUpdate
 from claude_code_api.api.sessions import address_of
 from claude_code_api.core.identity import Address
+from claude_code_api.core.profiles import CHAT
 from claude_code_api.errors import InvalidRequest, NotSupported, ResourceNotFound
 from claude_code_api.managed import files
+from claude_code_api.managed.mapping import profile_of
 from claude_code_api.managed.paging import cursor, place
 from claude_code_api.managed.session_store import ManagedSession
 
@@ -45,15 +47,17 @@ async def list_resources(
 @router.post("", summary="Add a resource")
 async def add(session_id: str, body: ResourceParams, context: Ctx, caller: User) -> Json:
     """Mount another file; the agent finds it from the next turn on."""
-    file_id, at = check_kind(body, "resource"), now()
+    file_id, at = check_kind(body, ""), now()
     file = await files.found(context.managed.store, caller.tenant, file_id, at)
     made: list[Json] = []
 
     def added(session: ManagedSession) -> tuple[Json, ...]:
+        if profile_of(session.agent) == CHAT:
+            raise NotSupported("This conversation is a chat without tools: there is no agent that could find a file.")
         if len(session.resources) >= _MOST:
             raise InvalidRequest(f"A session has at most {_MOST} resources.")
         taken = {one["mount_path"] for one in session.resources}
-        made[:] = [resource_of(body, file, taken, "resource", at)]
+        made[:] = [resource_of(body, file, taken, "", at)]
         return (*session.resources, *made)
 
     await context.managed.sessions.change_resources(address_of(caller, session_id), added)

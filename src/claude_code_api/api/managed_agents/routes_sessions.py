@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -24,8 +25,10 @@ from claude_code_api.api.managed_agents.read_sessions import (
 from claude_code_api.api.managed_agents.routing import ManagedRoute
 from claude_code_api.api.managed_agents.shapes import Json, now
 from claude_code_api.api.managed_agents.shapes_sessions import session_shown
+from claude_code_api.api.managed_agents.wire import Version
 from claude_code_api.api.managed_agents.wire_sessions import ResourceParams, SessionCreate, SessionUpdate
 from claude_code_api.api.sessions import address_of
+from claude_code_api.api.sse import EscapedJSON
 from claude_code_api.errors import InvalidRequest, NotSupported
 from claude_code_api.managed import agents, environments, files
 from claude_code_api.managed import metadata as meta
@@ -34,7 +37,9 @@ from claude_code_api.managed.paging import cursor, place
 from claude_code_api.managed.session_store import ListedSession, ManagedSession, SessionQuery
 from claude_code_api.managed.sessions import NewSession
 
-router = APIRouter(prefix="/v1/sessions", tags=["Managed Agents"], route_class=ManagedRoute)
+router = APIRouter(
+    prefix="/v1/sessions", tags=["Managed Agents"], route_class=ManagedRoute, default_response_class=EscapedJSON
+)
 
 _NEXT, _BEFORE = "next", "prev"
 
@@ -65,7 +70,7 @@ async def list_managed_sessions(
     created: Created,
     statuses: Statuses,
     agent_id: str | None = None,
-    agent_version: Annotated[int | None, Query(ge=1)] = None,
+    agent_version: Annotated[Version | None, Query()] = None,
     include_archived: bool = False,
     limit: Annotated[int, Query(ge=1, le=100, description="Most on a page.")] = 20,
     order: Order = "desc",
@@ -106,13 +111,11 @@ async def update(session_id: str, body: SessionUpdate, context: Ctx, caller: Use
     check_vaults(body.vault_ids)
     address = address_of(caller, session_id)
     found = await context.managed.sessions.get(address)
-    patch = patched(found.metadata, body)
-    metadata = None if patch is None else meta.patched(found.metadata, patch)
 
     def change(session: ManagedSession) -> Json:
         return changes_of(session, body, found.cost_usd)
 
-    return session_shown(await context.managed.sessions.update(address, change, metadata))
+    return session_shown(await context.managed.sessions.update(address, change, partial(patched, asked=body)))
 
 
 @router.post("/{session_id}/archive", summary="Archive a session")
@@ -131,9 +134,9 @@ async def delete(session_id: str, context: Ctx, caller: User) -> dict[str, Any]:
 async def _resources(context: Context, tenant: str, given: Sequence[ResourceParams]) -> tuple[Json, ...]:
     made, taken, at = [], set[str](), now()
     for number, resource in enumerate(given):
-        where = f"resources.{number}"
+        where = f"resources.{number}."
         file_id = check_kind(resource, where)
-        file = await files.found(context.managed.store, tenant, file_id, at)
+        file = await files.found(context.managed.store, tenant, file_id, at, f"{where}file_id")
         made.append(resource_of(resource, file, taken, where, at))
     return tuple(made)
 

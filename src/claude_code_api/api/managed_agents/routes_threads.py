@@ -15,11 +15,17 @@ from claude_code_api.api.managed_agents.routing import ManagedRoute
 from claude_code_api.api.managed_agents.shapes import Json
 from claude_code_api.api.managed_agents.shapes_sessions import thread_shown
 from claude_code_api.api.sessions import address_of
+from claude_code_api.api.sse import EscapedJSON
 from claude_code_api.core.identity import Address
 from claude_code_api.errors import InvalidRequest, ResourceNotFound
 from claude_code_api.managed.session_store import EventQuery
 
-router = APIRouter(prefix="/v1/sessions/{session_id}/threads", tags=["Managed Agents"], route_class=ManagedRoute)
+router = APIRouter(
+    prefix="/v1/sessions/{session_id}/threads",
+    tags=["Managed Agents"],
+    route_class=ManagedRoute,
+    default_response_class=EscapedJSON,
+)
 
 
 @router.get("", summary="List threads")

@@ -72,7 +72,7 @@ def file_shown(file: StoredFile) -> Json:
         "downloadable": True,
         "created_at": timestamp(file.created_at),
         "expires_at": _maybe(file.expires_at),
-        "scope": None if file.scope is None else {"type": "session", "id": file.scope},
+        "scope": None,
     }
 
 

@@ -175,7 +175,8 @@ class _Gathering:
 def plain_name(filename: str, mime_type: str) -> str:
     """What a file is called: the last part of the name that the client gave, in characters that can be shown."""
     last = re.split(r"[/\\]", filename)[-1]
-    shown = "".join(one for one in last if one.isprintable()).strip()[:_LONGEST_NAME]
+    shown = "".join(one for one in last if one.isprintable()).strip()
+    shown = shown.encode()[:_LONGEST_NAME].decode(errors="ignore")  # in bytes, so that a file can be named so
     if shown.strip("."):
         return shown
     return f"unnamed{mimetypes.guess_extension(mime_type) or ''}"

@@ -56,10 +56,9 @@ def _files_and_skills() -> None:
         sa.Column("tenant", sa.String(64), nullable=False),
         sa.Column("filename", sa.Text, nullable=False),
         sa.Column("mime_type", sa.String(255), nullable=False),
-        sa.Column("size_bytes", sa.Integer, nullable=False),
+        sa.Column("size_bytes", sa.BigInteger, nullable=False),
         sa.Column("created_at", sa.Float, nullable=False),
         sa.Column("expires_at", sa.Float),
-        sa.Column("scope", sa.String(256)),
         sa.PrimaryKeyConstraint("id", name="pk_managed_file"),
     )
     op.create_table(

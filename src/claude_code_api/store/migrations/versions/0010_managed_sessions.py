@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("is_implicit", sa.Boolean, nullable=False),
         sa.Column("environment_id", sa.String(64), nullable=False),
         sa.Column("title", sa.Text),
-        sa.Column("budget", sa.Integer),
+        sa.Column("budget", sa.BigInteger),
         sa.Column("is_budgeted", sa.Boolean, nullable=False),
         sa.Column("resources", sa.JSON, nullable=False),
         sa.Column("status", sa.String(16), nullable=False),
