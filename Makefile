@@ -8,7 +8,7 @@ run: .venv/.ready
 	@exec $(BIN)/claude-code-api serve --offline-without-credentials
 
 test: lint types .venv/.ready
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.ready
 	$(BIN)/ruff check src tests
