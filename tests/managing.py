@@ -19,6 +19,7 @@ from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Message, Options, TurnCompleted, TurnEvent, TurnInput
 from claude_code_api.runtime.host import RequestMark
 from claude_code_api.runtime.manager import SessionManager
+from claude_code_api.runtime.stored import Beginning
 from claude_code_api.runtime.ticket import Ticket
 from tests.conftest import Model
 
@@ -29,7 +30,7 @@ def directive(tool: str, **arguments: Any) -> str:
 
 
 class Talk:
-    """One conversation with a manager."""
+    """One conversation with a manager. The toolbox of its first turn is the conversation's; others are their turns'."""
 
     def __init__(self, manager: SessionManager, model: Model, profile: str) -> None:
         self.manager = manager
@@ -37,6 +38,7 @@ class Talk:
         self.events: list[TurnEvent] = []
         self.model = model
         self.profile = profile
+        self._is_new = True
 
     async def say(self, text: str, toolbox: Toolbox | None = None, **options: Any) -> Ticket:
         asked = TurnInput(
@@ -48,6 +50,10 @@ class Talk:
         )
         mark = RequestMark("request", uuid.uuid4().hex)
         self.events = []
+        if self._is_new and toolbox is not None:
+            begins = Beginning(self.profile, "sonnet", "", toolbox)
+            await self.manager.revisions.make(*self.address, {}, (), begins)
+        self._is_new = False
         ticket = await self.manager.submit(*self.address, asked, mark)
         self.reading = asyncio.create_task(self._read(ticket))
         return ticket

@@ -15,7 +15,16 @@ from claude_code_api.core.toolbox import McpServer, Permissions, PlacedFile, Ski
 from claude_code_api.core.turn import Message, Usage
 from claude_code_api.errors import ConversationDeleted, ConversationMoved, StoreUnavailable
 from claude_code_api.runtime.ports import Binding, Entry
-from claude_code_api.runtime.stored import BeganTurn, CompletedTurn, Fork, ForkResult, StoredConversation, Unread
+from claude_code_api.runtime.stored import (
+    BeganTurn,
+    Beginning,
+    CompletedTurn,
+    Fork,
+    ForkResult,
+    NewConversation,
+    StoredConversation,
+    Unread,
+)
 from claude_code_api.store.database import sqlite_engine
 from claude_code_api.store.migrate import upgrade
 from claude_code_api.store.rows import toolbox_of
@@ -120,14 +129,13 @@ async def test_an_agent_comes_back_with_its_toolbox(store: SqlStore) -> None:
         files=(PlacedFile("data/a.csv", "/kept/a"),),
         permissions=Permissions((("mcp__calc", "ask"), ("Read", "deny")), default="ask"),
     )
-    turn = began("a", "one")
-    await store.begin(turn)
-    assert await store.complete(replace(completed(turn), toolbox=box))
+    begins = Beginning("agent", "sonnet", "", box)
+    assert await store.make(NewConversation("default", "a", "id-a", 1.0, {}, begins), ())
     assert (await loaded(store, "a")).toolbox == box
     assert await store.fork(Fork("a", None, "b", "id-b", "place-b", 5000.0)) is ForkResult.DONE
     assert (await loaded(store, "b")).toolbox == box
     await take_turn(store, began("a", "two"))
-    assert (await loaded(store, "a")).toolbox == box, "a turn that brings none leaves the conversation's"
+    assert (await loaded(store, "a")).toolbox == box, "a turn leaves it as it is"
 
 
 async def test_a_tool_that_is_no_more_is_left_out(store: SqlStore) -> None:

@@ -73,7 +73,7 @@ class ImageFetcher:
 
     @property
     def max_total(self) -> int:
-        """Bytes that all which a request names, and does not hold, may have together."""
+        """Bytes that all which a request fetches may have together, and all the files that it names."""
         return self._settings.max_total
 
     @property

@@ -112,7 +112,7 @@ class TurnInput:
     request, all of them with a whole history. `before` are messages that an appending request puts between what the
     conversation holds and `new`. With `after` the request goes on from the turn of that id and from nothing later: a
     conversation that has gone on since is forked there. `kept` False: nothing of the conversation is stored.
-    `toolbox` is what an agent is equipped with; None when the request does not say: the conversation keeps its own.
+    `toolbox` is what an agent is equipped with in this turn, None for what its conversation has.
     `rewrites`: the client sends calls back as it has run them; by their ids they are those that the conversation holds.
     """
 

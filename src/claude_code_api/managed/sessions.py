@@ -216,7 +216,7 @@ class Sessions:
             def still_taken(session: ManagedSession) -> None:
                 change(session)
 
-            await self._write(log, values, ev.event("session.updated", told), check=still_taken)
+            await self._change(log, values, ev.event("session.updated", told), check=still_taken)
             if metadata is not None:
                 await self._manager.revisions.set_metadata(address, metadata)
         self._wake(log)
@@ -251,15 +251,26 @@ class Sessions:
     async def _change_resources(self, log: Log, change: Callable[[ManagedSession], tuple[Json, ...]]) -> None:
         async with log.changing:
             check_open(log.session)
-            await self._write(log, {"resources": change(log.session)}, check=check_open)
+            await self._change(log, {"resources": change(log.session)}, check=check_open)
 
-    async def _write(self, log: Log, values: Json, *events: NewEvent, check: Callable[[ManagedSession], None]) -> None:
+    async def _change(self, log: Log, values: Json, *events: NewEvent, check: Callable[[ManagedSession], None]) -> None:
         """Write new values of a session's fields; from then on its conversation is equipped with them everywhere."""
         toolbox = None
         if values.keys() & {"agent", "resources"}:
             toolbox = (await self._equipment.of(replace(log.session, **values), await self._own(log))).toolbox
+        state = {**values, "updated_at": time.time()}
+        await self._write(log, state, *events, check=check, toolbox=toolbox)
+
+    async def _write(
+        self,
+        log: Log,
+        state: Json,
+        *events: NewEvent,
+        check: Callable[[ManagedSession], None] | None = None,
+        toolbox: Toolbox | None,
+    ) -> None:
         async with self._manager.change(log.address):
-            await log.write(events, check=check, toolbox=toolbox, updated_at=time.time(), **values)
+            await log.write(events, check=check, toolbox=toolbox, **state)
             if toolbox is not None and (actor := self._manager.live(log.address)) is not None:
                 actor.record.toolbox = toolbox
 
@@ -335,7 +346,11 @@ class Sessions:
                 del self._workers[log.key]
 
     async def _equip(self, log: Log) -> Asked:
-        asked = await self._equipment.of(log.session, await self._own(log))
+        """What the session's next turn is asked with: its conversation is equipped with it, too."""
+        async with log.changing:
+            asked = await self._equipment.of(log.session, await self._own(log))
+            if asked.toolbox is not None and asked.toolbox != await self._held(log):
+                await self._write(log, {}, toolbox=asked.toolbox)
         actor = self._manager.live(log.address)
         if log.session.is_implicit and actor is not None and actor.launched_model is not None:
             return replace(asked, model=actor.launched_model)  # nobody asked for another: its process can go on
@@ -343,14 +358,17 @@ class Sessions:
 
     async def _own(self, log: Log) -> Toolbox | None:
         """What a conversation of another dialect is equipped with, beside what its session mounts."""
-        if not log.session.is_implicit:
-            return None
-        actor = self._manager.live(log.address)
-        found = await self._manager.store.summary(*log.address) if actor is None else actor.record
-        if found is None or found.toolbox is None:
+        held = await self._held(log) if log.session.is_implicit else None
+        if held is None:
             return None
         mounted = {one["mount_path"] for one in log.session.resources}
-        return replace(found.toolbox, files=tuple(one for one in found.toolbox.files if one.path not in mounted))
+        return replace(held, files=tuple(one for one in held.files if one.path not in mounted))
+
+    async def _held(self, log: Log) -> Toolbox | None:
+        """What the conversation is equipped with."""
+        actor = self._manager.live(log.address)
+        found = await self._manager.store.summary(*log.address) if actor is None else actor.record
+        return None if found is None else found.toolbox
 
     async def _look(self, log: Log) -> Conversation:
         view: SessionView = await self._manager.get(log.address)

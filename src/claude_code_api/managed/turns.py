@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import structlog
 
@@ -44,6 +44,10 @@ FULL = (err.CapacityExceeded, err.ConversationBusy)
 """Nothing is wrong with the turn: it waits for as long as it takes."""
 _OVER = (err.ShuttingDown, err.ConversationDeleted, err.ConversationNotFound)
 """Nothing more can be done for the session, here or at all."""
+
+
+Ask: TypeAlias = Callable[[], Awaitable[TurnInput]]
+"""Makes what a turn is asked with, as things stand."""
 
 
 class Turns(Protocol):
@@ -147,21 +151,22 @@ class SessionTurn:
     async def run(
         self,
         run: Run,
-        asked: TurnInput,
+        ask: Ask,
         *,
         started: Callable[[], None],
         finish: Callable[[Told, Ended], Awaitable[None]],
     ) -> Ended:
-        """Bring a turn to its end, whatever has to be tried. `started` is told whenever it can be halted.
+        """Bring a turn to its end, whatever has to be tried.
 
-        `finish` writes its last events. Raises ShuttingDown, ConversationDeleted or ConversationNotFound.
+        `ask` makes each try; `started` is told whenever it can be halted; `finish` writes its last events. Raises
+        ShuttingDown, ConversationDeleted or ConversationNotFound.
         """
         (self._halted.set if run.is_halted else self._halted.clear)()
         if not self._closing.is_set():
             self._wake.clear()
         self._key = run.key
         try:
-            return await self._tried(run, asked, started, finish)
+            return await self._tried(run, ask, started, finish)
         finally:
             self._key = None
             if not self._closing.is_set():
@@ -170,14 +175,14 @@ class SessionTurn:
     async def _tried(
         self,
         run: Run,
-        asked: TurnInput,
+        ask: Ask,
         started: Callable[[], None],
         finish: Callable[[Told, Ended], Awaitable[None]],
     ) -> Ended:
         tries = 0
         while True:
             tries += 1
-            told, ended = await self._once(run, asked, started)
+            told, ended = await self._once(run, ask, started)
             error = ended.error
             if isinstance(error, _OVER):
                 raise error
@@ -213,7 +218,11 @@ class SessionTurn:
         if self._closing.is_set():
             raise err.ShuttingDown("The server is shutting down.")
 
-    async def _once(self, run: Run, asked: TurnInput, started: Callable[[], None]) -> tuple[Told, Ended]:
+    async def _once(self, run: Run, ask: Ask, started: Callable[[], None]) -> tuple[Told, Ended]:
+        try:
+            asked = await ask()
+        except (err.ResourceNotFound, err.InvalidRequest) as error:  # what the agent goes by is gone
+            return Told(), Ended(error=error)
         session = self._log.session
         if run.turn_id is not None and (done := await self._log.store.completed_turn(session.key, run.turn_id)):
             completed = TurnCompleted(done.stop_reason, done.model, done.usage, None, done.output)

@@ -216,14 +216,10 @@ class Worker:
         return await self._log.store.events_by_id(self._log.key, ids)
 
     async def _run(self, run: Run) -> None:
-        try:
-            asked = await self._asked(run, await self._equip())
-        except (err.ResourceNotFound, err.InvalidRequest) as error:  # what the agent goes by is gone
-            await self._finish(Told(), Ended(error=error))
-        else:
-            await self._turn.run(run, asked, started=self._attend_soon, finish=self._finish)
+        await self._turn.run(run, partial(self._asked, run), started=self._attend_soon, finish=self._finish)
 
-    async def _asked(self, run: Run, equipped: Asked) -> TurnInput:
+    async def _asked(self, run: Run) -> TurnInput:
+        equipped = await self._equip()
         given = await self._log.store.events_by_id(self._log.key, run.events)
         content, developer = queue.input_of(given, await self._calls(given))
         if run.outcome is not None:
@@ -361,7 +357,7 @@ class Worker:
         except (err.ResourceNotFound, err.InvalidRequest) as error:  # what the agent goes by is gone
             await self._finish(Told(), Ended(error=error))
             return
-        if self._log.session.status == "idle":  # its budget was raised
+        if not self._is_told_to_run:  # its budget was raised, or another server began
             running, stands = self._running()
             await self._turn.write(*running, **stands)
         graded = await self._grading.grade(outcome, model)

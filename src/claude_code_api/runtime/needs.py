@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from claude_code_api.core.conversation import as_answered, as_called, as_seen, open_calls, same_history
 from claude_code_api.core.profiles import AGENT
-from claude_code_api.core.toolbox import Toolbox
 from claude_code_api.core.turn import Block, Message, TurnInput
 from claude_code_api.errors import InvalidRequest
 from claude_code_api.runtime.ports import Profile
@@ -23,14 +22,11 @@ class Needs:
     what is `unsaid`, messages that nobody has answered, which go along with the turn's own. `is_bound`: the record's
     binding leads to that context. `replaces`: it is not what the record holds, or holds other instructions.
     `developer` are all instructions of the dialogue, `added` those that come with the turn; the profile has them behind
-    `system`. `toolbox` is the conversation's, also while it does not work as an agent; `held` is the one that it held
-    before.
+    `system`.
     """
 
     profile: Profile
     system: str
-    toolbox: Toolbox | None
-    held: Toolbox | None
     developer: tuple[str, ...]
     added: tuple[str, ...]
     history: list[Message]
@@ -80,8 +76,6 @@ def needs(record: Record, asked: TurnInput) -> Needs:
             toolbox if asked.profile == AGENT else None,
         ),
         system=system,
-        toolbox=toolbox,
-        held=record.toolbox,
         developer=developer,
         added=developer[known:],
         history=history,

@@ -165,7 +165,6 @@ class Record:
             lineage=lineage(history) if self._may_be_found(turn) and profile.name == CHAT else None,
             entries=agent.entries,
             has_response=turn.response is not None,
-            toolbox=turn.input.toolbox if self.toolbox is needed.held else None,
         )
 
     def _may_be_found(self, turn: Turn) -> bool:
@@ -183,7 +182,6 @@ class Record:
         self.history, self.system, self.developer = history, done.system, needed.developer
         self.binding, self.head = done.binding, turn.id
         self.model, self.profile = done.model, done.profile
-        self.toolbox = self.toolbox if done.toolbox is None else done.toolbox
         self.lineage, self.is_found = done.lineage, done.lineage is not None
         self.turns += 1
         self.usage += done.usage

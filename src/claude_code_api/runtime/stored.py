@@ -198,8 +198,7 @@ class CompletedTurn:
     `is_new_session` says that it left an earlier session of the CLI behind, whose copy is no longer needed; `is_fork`
     that it replaced the history before it.
     `lineage` identifies the history that the conversation holds now, None when nobody may find it that way; `entries`
-    is what its transcript gained. `has_response`: its answer is to be found by its id. `toolbox` is the conversation's
-    from now on, None when the turn brought none.
+    is what its transcript gained. `has_response`: its answer is to be found by its id.
     """
 
     key: str
@@ -220,7 +219,6 @@ class CompletedTurn:
     entries: tuple[Entry, ...]
     has_response: bool = False
     stop_sequence: str | None = None
-    toolbox: Toolbox | None = None
 
 
 @dataclass(frozen=True, slots=True)

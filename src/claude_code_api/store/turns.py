@@ -20,7 +20,6 @@ from claude_code_api.store.rows import (
     RUNNING,
     TOTALS,
     to_json,
-    toolbox_to_json,
     totals_of,
 )
 from claude_code_api.store.schema import conversation, idempotency, response, turn
@@ -41,7 +40,6 @@ _COMPLETE_CONVERSATION = (
         {
             "turns": conversation.c.turns + 1,
             "kept": True,
-            "toolbox": func.coalesce(bindparam("equipped", type_=conversation.c.toolbox.type), conversation.c.toolbox),
             **{name: conversation.c[name] + bindparam(f"more_{name}") for name in TOTALS},
         }
     )
@@ -119,7 +117,6 @@ def complete(connection: Connection, completed: CompletedTurn) -> bool:
             "system": completed.system,
             "model": completed.model,
             "profile": completed.profile,
-            "equipped": toolbox_to_json(completed.toolbox),
             "last_used_at": now,
             "lineage": completed.lineage,
             **{f"more_{name}": value for name, value in totals.items()},

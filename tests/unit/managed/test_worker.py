@@ -110,6 +110,15 @@ async def test_where_there_is_no_room_a_turn_waits_for_as_long_as_it_takes(world
     assert reasons(events) == ["end_turn"]
 
 
+async def test_each_try_is_asked_with_what_the_agent_is_then(world: World) -> None:
+    world.runtime.script = [err.CapacityExceeded("full", retry_after=0.2), answers("at last")]
+    await world.send(message("1"))
+    await world.until(lambda: len(world.runtime.asked) == 1)
+    world.model = "opus"
+    await world.rests()
+    assert [turn.model for _, turn in world.runtime.asked] == ["sonnet", "opus"]
+
+
 async def test_what_the_request_is_to_blame_for_is_not_tried_again(world: World) -> None:
     world.runtime.script = [fails(err.ContextOverflow("too long")), fails(err.ContentRefused("no"))]
     await world.send(message("1"))

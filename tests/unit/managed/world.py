@@ -117,12 +117,13 @@ def _halt(stream: TurnStream) -> bool:
 
 
 class World:
-    """One session. `cost_usd` is what its conversation has cost."""
+    """One session. `cost_usd` is what its conversation has cost; `model` is its agent's."""
 
     def __init__(self, log: Log, runtime: Runtime) -> None:
         self.log = log
         self.runtime = runtime
         self.cost_usd = 0.0
+        self.model = "sonnet"
         self.closing = asyncio.Event()
         self.tasks = Tasks()
         self.worker = self._worker()
@@ -139,7 +140,7 @@ class World:
 
     def _worker(self) -> Worker:
         async def equip() -> Asked:
-            return Asked("sonnet", "agent", None, Options(), None)
+            return Asked(self.model, "agent", None, Options(), None)
 
         async def look() -> Conversation:
             return Conversation(Usage(), self.cost_usd)

@@ -12,7 +12,7 @@ from claude_code_api.api.anthropic_messages.dialogue import Dialogue, dialogue_o
 from claude_code_api.api.anthropic_messages.files import read_with_media
 from claude_code_api.api.anthropic_messages.tools import tools_of
 from claude_code_api.api.anthropic_messages.translate import system_of
-from claude_code_api.api.anthropic_messages.unused import unused_to_count
+from claude_code_api.api.anthropic_messages.unused import unused, unused_to_count
 from claude_code_api.api.anthropic_messages.wire import CountRequest
 from claude_code_api.api.aside import ask
 from claude_code_api.api.context import Context
@@ -34,7 +34,8 @@ async def counted(
     """Have Claude Code count; with the fields that have no effect. Tools are counted as the JSON they are."""
 
     def read(media: Media) -> tuple[tuple[str, ...], tuple[Tool, ...], Dialogue]:
-        names = ignored(unused_to_count(body), strict=context.strict_params)
+        names = ignored(unused(body), strict=context.strict_params)
+        names += ignored(unused_to_count(body), strict=False)
         return names, tools_of(body, SchemaBudget())[0], dialogue_of(body.messages, media, appends=False)
 
     names, tools, dialogue = await read_with_media(request, body, context, caller.tenant, read)

@@ -21,8 +21,7 @@ def unused(request: CountRequest) -> Iterator[str]:
 
 
 def unused_to_count(request: CountRequest) -> Iterator[str]:
-    """The same of a request to count, which nothing answers."""
-    yield from unused(request)
+    """What means nothing to a count, and something to the message that is about to be sent."""
     for name in ("thinking", "output_config", "output_format"):
         if getattr(request, name) is not None:
             yield name

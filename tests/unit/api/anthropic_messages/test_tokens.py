@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from claude_code_api.api.anthropic_messages import tokens
-from claude_code_api.api.anthropic_messages.unused import unused_to_count
+from claude_code_api.api.anthropic_messages.unused import unused, unused_to_count
 from claude_code_api.api.anthropic_messages.wire import CountRequest
 from claude_code_api.api.media import Media
 from claude_code_api.core.keys import Caller
@@ -48,4 +48,5 @@ def test_what_does_not_count_is_listed() -> None:
             "speed": "fast",
         }
     )
-    assert set(unused_to_count(body)) == {"thinking", "output_config", "messages[].output_config", "speed"}
+    assert set(unused(body)) == {"speed"}
+    assert set(unused_to_count(body)) == {"thinking", "output_config", "messages[].output_config"}
